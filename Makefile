@@ -1,0 +1,41 @@
+# SimCLR Lab. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help setup up lint format test benchmark clean
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.installed ## install everything into .venv
+
+.venv/.installed: uv.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "SimCLR Lab needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv sync --frozen --all-extras --quiet --python $(BIN)/python
+	@touch $@
+
+up: setup ## start everything and print the page's address; Ctrl-C stops it
+	@$(BIN)/python -m backend.up
+
+lint: setup ## format check, lint, types, who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: setup ## format and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test: lint ## lint, then all tests
+	@$(BIN)/pytest
+
+benchmark: setup ## images/s beside a loop with per-image augmentation and the bare step
+	@$(BIN)/python -m benchmarks.pretraining
+
+clean: ## remove what make made; your data in .simclr-lab stays
+	rm -rf .venv .pytest_cache .ruff_cache

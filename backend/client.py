@@ -1,0 +1,288 @@
+"""The typed HTTP client that worker, pages, command line and notebooks use.
+
+>>> with Client.connect() as client:
+...     run = client.launch_run(RunCreate())
+...     print(client.run(run.id).state)
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.contracts.datasets import DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.previews import ViewsPreview, ViewsRequest
+from backend.contracts.problems import Problem
+from backend.contracts.runs import (
+    ArtifactRead,
+    AttemptEnd,
+    Claim,
+    ClaimRequest,
+    EventBatch,
+    LeaseAnswer,
+    LogLine,
+    MetricSeries,
+    RunCreate,
+    RunPage,
+    RunPatch,
+    RunRead,
+    Transition,
+)
+from backend.contracts.studies import Preset, StudyCreate, StudyRead, StudyResults
+from backend.contracts.workers import WorkerBeat, WorkerRead
+
+_M = TypeVar("_M", bound=BaseModel)
+_UPLOAD_CHUNK = 1 << 20
+
+
+class Connection(BaseSettings):
+    """Where the backend is and how to get in, from ``SIMCLR_LAB_*`` variables or ``.env``.
+
+    Without ``SIMCLR_LAB_TOKEN`` the token is read from the file ``token`` in the data directory.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SIMCLR_LAB_", env_file=".env", extra="ignore")
+
+    home: Path = Path(".simclr-lab")
+    api_port: int = 8000
+    api_url: str = ""
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        """The backend's address, without a slash at the end."""
+        return (self.api_url or f"http://127.0.0.1:{self.api_port}").rstrip("/")
+
+    def find_token(self) -> str:
+        """The token. Raises FileNotFoundError where there is none: the backend makes it at its first start."""
+        return self.token or (self.home / "token").read_text().strip()
+
+
+class ApiError(Exception):
+    """The backend answered with an error; ``problem`` says what to do."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        fields = "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
+        super().__init__(f"{problem.title}: {fields or problem.detail}")
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.problem.status
+
+
+class BackendUnreachableError(Exception):
+    """The backend did not answer: not started, restarting, or the network is down."""
+
+
+class Client:
+    """One connection to the backend. Every method raises ApiError or BackendUnreachableError."""
+
+    def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
+        self._http = httpx.Client(
+            base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=timeout, trust_env=False
+        )
+
+    @classmethod
+    def connect(cls, connection: Connection | None = None, *, timeout: float = 30.0) -> Self:
+        """A client for the backend that the settings name."""
+        connection = connection or Connection()
+        return cls(connection.url, connection.find_token(), timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Runs
+
+    def launch_run(self, request: RunCreate) -> RunRead:
+        """Queue a run."""
+        return self._model(RunRead, "POST", "/runs", json=request.model_dump(mode="json", exclude_unset=True))
+
+    def runs(self, *, study_id: str | None = None, limit: int = 100, offset: int = 0) -> RunPage:
+        """Runs, newest first."""
+        params: dict[str, Any] = {"limit": limit, "offset": offset}
+        if study_id:
+            params["study_id"] = study_id
+        return self._model(RunPage, "GET", "/runs", params=params)
+
+    def run(self, run_id: str) -> RunRead:
+        """One run."""
+        return self._model(RunRead, "GET", f"/runs/{run_id}")
+
+    def patch_run(self, run_id: str, patch: RunPatch) -> RunRead:
+        """Change a run's name, tags or notes."""
+        return self._model(RunRead, "PATCH", f"/runs/{run_id}", json=patch.model_dump(mode="json", exclude_unset=True))
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run that has ended, with its files."""
+        self._send("DELETE", f"/runs/{run_id}")
+
+    def stop_run(self, run_id: str) -> RunRead:
+        """Ask a run to stop; it keeps a checkpoint."""
+        return self._model(RunRead, "POST", f"/runs/{run_id}/stop")
+
+    def resume_run(self, run_id: str) -> RunRead:
+        """Queue a stopped or failed run again; it goes on from its newest checkpoint."""
+        return self._model(RunRead, "POST", f"/runs/{run_id}/resume")
+
+    def clone_run(self, run_id: str) -> RunRead:
+        """Queue a new run with the same config."""
+        return self._model(RunRead, "POST", f"/runs/{run_id}/clone")
+
+    def metrics(
+        self, run_id: str, *, names: Sequence[str] = (), since: int | None = None, max_points: int = 1000
+    ) -> list[MetricSeries]:
+        """Metrics of a run; only steps after ``since``; thinned to at most ``max_points`` each."""
+        params: dict[str, Any] = {"max_points": max_points}
+        if names:
+            params["names"] = ",".join(names)
+        if since is not None:
+            params["since"] = since
+        return self._list(MetricSeries, f"/runs/{run_id}/metrics", params)
+
+    def logs(self, run_id: str, *, after: int = 0, limit: int = 500) -> list[LogLine]:
+        """Log lines with an id above ``after``, oldest first; with ``after=0``, the last ``limit`` lines."""
+        return self._list(LogLine, f"/runs/{run_id}/logs", {"after": after, "limit": limit})
+
+    def transitions(self, run_id: str) -> list[Transition]:
+        """The moves of a run from state to state."""
+        return self._list(Transition, f"/runs/{run_id}/transitions")
+
+    def artifacts(self, run_id: str) -> list[ArtifactRead]:
+        """The files a run produced."""
+        return self._list(ArtifactRead, f"/runs/{run_id}/artifacts")
+
+    def artifact(self, run_id: str, name: str) -> bytes:
+        """The content of one file."""
+        return self._send("GET", f"/runs/{run_id}/artifacts/{name}").content
+
+    # Studies, presets
+
+    def launch_study(self, request: StudyCreate) -> StudyRead:
+        """Queue all runs of a study."""
+        return self._model(StudyRead, "POST", "/studies", json=request.model_dump(mode="json"))
+
+    def studies(self) -> list[StudyRead]:
+        """Studies, newest first."""
+        return self._list(StudyRead, "/studies")
+
+    def study_results(self, study_id: str) -> StudyResults:
+        """A study with all its runs."""
+        return self._model(StudyResults, "GET", f"/studies/{study_id}/results")
+
+    def stop_study(self, study_id: str) -> StudyRead:
+        """Stop every run of a study that has not ended."""
+        return self._model(StudyRead, "POST", f"/studies/{study_id}/stop")
+
+    def presets(self) -> list[Preset]:
+        """Ready-made studies and runs."""
+        return self._list(Preset, "/presets")
+
+    # Datasets, previews, workers
+
+    def datasets(self) -> list[DatasetRead]:
+        """Datasets, the built-in ones first."""
+        return self._list(DatasetRead, "/datasets")
+
+    def dataset(self, name: str) -> DatasetRead:
+        """One dataset."""
+        return self._model(DatasetRead, "GET", f"/datasets/{name}")
+
+    def import_dataset(self, request: DatasetCreate) -> DatasetRead:
+        """Import a folder or zip on the server's disk, or CIFAR through torchvision."""
+        return self._model(DatasetRead, "POST", "/datasets", json=request.model_dump(mode="json"))
+
+    def upload_dataset(self, name: str, chunks: Iterator[bytes], *, image_size: int = 32) -> DatasetRead:
+        """Import a zip, streamed."""
+        return self._model(
+            DatasetRead,
+            "POST",
+            "/datasets",
+            params={"name": name, "image_size": image_size},
+            content=chunks,
+            headers={"Content-Type": "application/zip"},
+            timeout=None,
+        )
+
+    def upload_dataset_file(self, name: str, path: Path, *, image_size: int = 32) -> DatasetRead:
+        """Import a zip from this machine's disk."""
+        with path.open("rb") as file:
+            return self.upload_dataset(name, iter(lambda: file.read(_UPLOAD_CHUNK), b""), image_size=image_size)
+
+    def delete_dataset(self, name: str) -> None:
+        """Delete a dataset that no unfinished run uses."""
+        self._send("DELETE", f"/datasets/{name}")
+
+    def preview_views(self, request: ViewsRequest) -> ViewsPreview:
+        """The two views of some images."""
+        return self._model(ViewsPreview, "POST", "/previews/views", json=request.model_dump(mode="json"))
+
+    def workers(self) -> list[WorkerRead]:
+        """Workers heard of in the last day."""
+        return self._list(WorkerRead, "/workers")
+
+    # The worker's side
+
+    def claim(self, run_id: str, request: ClaimRequest) -> Claim:
+        """Take the lease on a queued run. ApiError 409 (or 404): there is nothing to do, drop the message."""
+        return self._model(Claim, "POST", f"/worker/runs/{run_id}/claim", json=request.model_dump(mode="json"))
+
+    def post_events(self, run_id: str, batch: EventBatch) -> LeaseAnswer:
+        """Ship events and renew the lease. ApiError 409: the lease is lost, kill the training process."""
+        return self._model(LeaseAnswer, "POST", f"/worker/runs/{run_id}/events", json=batch.model_dump(mode="json"))
+
+    def upload_artifact(self, run_id: str, attempt: int, name: str, content: bytes) -> None:
+        """Store a file of a run. ApiError 409 as for events."""
+        self._send("PUT", f"/worker/runs/{run_id}/artifacts/{name}", params={"attempt": attempt}, content=content)
+
+    def end_attempt(self, run_id: str, end: AttemptEnd) -> RunRead:
+        """Report how an attempt ended. ApiError 409 as for events."""
+        return self._model(RunRead, "POST", f"/worker/runs/{run_id}/end", json=end.model_dump(mode="json"))
+
+    def beat(self, beat: WorkerBeat) -> None:
+        """Say that this worker is alive."""
+        self._send("POST", "/worker/beat", json=beat.model_dump(mode="json"))
+
+    def report_import(self, name: str, report: ImportReport) -> None:
+        """Report on an import. ApiError 404: the dataset was deleted, stop."""
+        self._send("POST", f"/worker/datasets/{name}/report", json=report.model_dump(mode="json"))
+
+    def post_preview(self, preview_id: str, preview: ViewsPreview) -> None:
+        """Answer a preview."""
+        self._send("POST", f"/worker/previews/{preview_id}", json=preview.model_dump(mode="json"))
+
+    # Transport
+
+    def _model(self, model: type[_M], method: str, path: str, **options: Any) -> _M:
+        return model.model_validate_json(self._send(method, path, **options).content)
+
+    def _list(self, model: type[_M], path: str, params: dict[str, Any] | None = None) -> list[_M]:
+        items: list[Any] = self._send("GET", path, params=params).json()
+        return [model.model_validate(item) for item in items]
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise BackendUnreachableError(f"{self._http.base_url} does not answer: {error}") from error
+        if response.is_success:
+            return response
+        raise ApiError(_problem(response))
+
+
+def _problem(response: httpx.Response) -> Problem:
+    try:
+        return Problem.model_validate_json(response.content)
+    except ValueError:
+        return Problem(title=response.reason_phrase, status=response.status_code, detail=response.text[:500])

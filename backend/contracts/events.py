@@ -1,0 +1,100 @@
+"""Events: what the training process writes to ``events.jsonl``, one JSON object a line, and the worker ships.
+
+``(attempt, seq)`` numbers an event: ``seq`` counts from 1 within an attempt, so a repeated post is recognised.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Phase = Literal["loading", "pretraining", "evaluating"]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempt: int = Field(ge=1, description="The attempt that wrote it.")
+    seq: int = Field(ge=1, description="Number within the attempt, without gaps.")
+    time: float = Field(description="Seconds since 1970, UTC.")
+
+
+class PhaseEvent(_Event):
+    """The run enters a phase."""
+
+    kind: Literal["phase"] = "phase"
+    phase: Phase
+
+
+class MetricsEvent(_Event):
+    """Metrics measured at a step of pretraining (``step`` steps are done)."""
+
+    kind: Literal["metrics"] = "metrics"
+    step: int = Field(ge=0)
+    epoch: float = Field(ge=0)
+    values: dict[str, FiniteFloat]
+
+
+class ProgressEvent(_Event):
+    """How far the run is, over pretraining and evaluation together."""
+
+    kind: Literal["progress"] = "progress"
+    step: int = Field(ge=0)
+    total_steps: int = Field(ge=1)
+    progress: float = Field(ge=0, le=1)
+    eta_seconds: float | None = Field(default=None, ge=0)
+
+
+class LogEvent(_Event):
+    """A line for a person."""
+
+    kind: Literal["log"] = "log"
+    level: Literal["info", "warning", "error"] = "info"
+    message: str = Field(max_length=20_000)
+
+
+class CheckpointEvent(_Event):
+    """A checkpoint is complete on disk: every event before this one belongs to what it holds."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    name: str = Field(pattern=r"^ck-\d+-a\d+$")
+    step: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+
+class SummaryEvent(_Event):
+    """Results by name, merged into the run's summary. Accuracies are fractions of 1."""
+
+    kind: Literal["summary"] = "summary"
+    values: dict[str, FiniteFloat | int | str | None]
+
+
+class ArtifactEvent(_Event):
+    """A finished file in the run directory's ``artifacts`` folder, for the worker to upload."""
+
+    kind: Literal["artifact"] = "artifact"
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+
+class EndEvent(_Event):
+    """The last event of an attempt. ``drained`` and ``stopped`` follow a checkpoint."""
+
+    kind: Literal["end"] = "end"
+    outcome: Literal["succeeded", "failed", "stopped", "drained"]
+    error: str | None = Field(default=None, max_length=20_000)
+
+
+Event = Annotated[
+    PhaseEvent | MetricsEvent | ProgressEvent | LogEvent | CheckpointEvent | SummaryEvent | ArtifactEvent | EndEvent,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse_event(line: str | bytes) -> Event:
+    """One line of an event log. Raises pydantic.ValidationError where it is no event."""
+    return _ADAPTER.validate_json(line)
