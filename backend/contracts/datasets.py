@@ -63,6 +63,7 @@ class DatasetRead(_Message):
 class ImportJob(_Message):
     """What a worker needs to import a dataset; ``source_path`` is a file or folder the worker can read."""
 
+    import_id: str = Field(default="", description="Tells this import from an earlier one of the same name.")
     name: str
     source: Literal["zip", "folder", "torchvision"]
     source_path: str | None
@@ -73,6 +74,7 @@ class ImportJob(_Message):
 class ImportReport(_Message):
     """The worker's report on an import: progress while it runs, then ready with its pack, or failed."""
 
+    import_id: str = Field(default="", description="That of the ImportJob.")
     state: DatasetState
     progress: float = Field(default=0.0, ge=0, le=1)
     pack_sha256: str | None = None

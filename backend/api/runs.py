@@ -1,0 +1,117 @@
+"""Routes for runs: what people do with them and what they read of them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+
+from backend.api.dependencies import LabDep, Limit, Offset
+from backend.api.errors import StrictJsonRoute, problems
+from backend.contracts.runs import (
+    ArtifactRead,
+    LogLine,
+    MetricSeries,
+    RunCreate,
+    RunPage,
+    RunPatch,
+    RunRead,
+    RunState,
+    Transition,
+)
+from backend.services import metrics, runs
+
+router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictJsonRoute, responses=problems(404))
+
+RunId = Annotated[str, Path(description="The run's id.", examples=["01jd3zv9xkq7m"])]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=problems(422))
+def launch_run(request: RunCreate, lab: LabDep) -> RunRead:
+    """Queue a run. Every field may be left out: `{}` trains the paper's CIFAR-10 recipe on rendered shapes."""
+    return runs.launch(lab, request)
+
+
+@router.get("")
+def list_runs(
+    lab: LabDep,
+    state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
+    study_id: Annotated[str | None, Query(description="Only runs of this study.")] = None,
+    dataset: Annotated[str | None, Query(description="Only runs on this dataset.")] = None,
+    tag: Annotated[str | None, Query(description="Only runs with this tag.")] = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> RunPage:
+    """Runs, newest first."""
+    which = runs.RunFilter(state=state, study_id=study_id, dataset=dataset, tag=tag)
+    return runs.page(lab, which, limit=limit, offset=offset)
+
+
+@router.get("/{run_id}")
+def read_run(run_id: RunId, lab: LabDep) -> RunRead:
+    """One run."""
+    return runs.read(lab, run_id)
+
+
+@router.patch("/{run_id}", responses=problems(422))
+def patch_run(run_id: RunId, patch: RunPatch, lab: LabDep) -> RunRead:
+    """Change a run's name, tags or notes."""
+    return runs.patch(lab, run_id, patch)
+
+
+@router.delete("/{run_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(409))
+def delete_run(run_id: RunId, lab: LabDep) -> None:
+    """Delete a run that has ended, with its files."""
+    runs.remove(lab, run_id)
+
+
+@router.post("/{run_id}/stop", responses=problems(409))
+def stop_run(run_id: RunId, lab: LabDep) -> RunRead:
+    """Stop a run: a queued one at once, a running one after a checkpoint."""
+    return runs.stop(lab, run_id)
+
+
+@router.post("/{run_id}/resume", responses=problems(409, 422))
+def resume_run(run_id: RunId, lab: LabDep) -> RunRead:
+    """Queue a stopped or failed run again; it goes on from its newest checkpoint."""
+    return runs.resume(lab, run_id)
+
+
+@router.post("/{run_id}/clone", status_code=status.HTTP_201_CREATED, responses=problems(422))
+def clone_run(run_id: RunId, lab: LabDep) -> RunRead:
+    """Queue a new run with the same config."""
+    return runs.clone(lab, run_id)
+
+
+@router.get("/{run_id}/metrics")
+def read_metrics(
+    run_id: RunId,
+    lab: LabDep,
+    names: Annotated[str, Query(description="Names, separated by commas. Empty: all.", examples=["loss"])] = "",
+    since: Annotated[int | None, Query(ge=0, le=2**62, description="Only steps after this one.")] = None,
+    max_points: Annotated[int, Query(ge=2, le=100_000, description="Thin each series evenly to so many.")] = 1000,
+) -> list[MetricSeries]:
+    """The metrics of a run over its steps. The first and the last point of a series are always kept."""
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    return metrics.series(lab, run_id, names=chosen, since=since, max_points=max_points)
+
+
+@router.get("/{run_id}/logs")
+def read_logs(
+    run_id: RunId,
+    lab: LabDep,
+    after: Annotated[int, Query(ge=0, le=2**62, description="Only lines with a higher id. 0: the last lines.")] = 0,
+    limit: Limit = 500,
+) -> list[LogLine]:
+    """The log of a run, oldest line first."""
+    return metrics.log_lines(lab, run_id, after=after, limit=limit)
+
+
+@router.get("/{run_id}/transitions")
+def read_transitions(run_id: RunId, lab: LabDep) -> list[Transition]:
+    """The moves of a run from state to state, each with time, actor and reason."""
+    return runs.transitions(lab, run_id)
+
+
+@router.get("/{run_id}/artifacts")
+def list_artifacts(run_id: RunId, lab: LabDep) -> list[ArtifactRead]:
+    """The files that a run produced."""
+    return runs.artifacts(lab, run_id)

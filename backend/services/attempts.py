@@ -1,0 +1,154 @@
+"""The worker's side of a run: claim it, ship events, store files, end the attempt.
+
+Each write names its attempt. One that is not the current attempt of a running run is refused (LeaseLostError), in the
+same UPDATE that renews the lease, so a worker that was given up for lost cannot write any more.
+"""
+
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from backend.contracts.config import ExperimentConfig
+from backend.contracts.runs import (
+    AttemptEnd,
+    CheckpointRead,
+    Claim,
+    ClaimRequest,
+    DatasetLocation,
+    EventBatch,
+    LeaseAnswer,
+    RunRead,
+    RunState,
+)
+from backend.db.models import Checkpoint, Run
+from backend.db.types import utc_now
+from backend.services import journal, runs, states
+from backend.services.errors import ConflictError, InvalidError, LeaseLostError
+from backend.services.lab import Lab
+
+Outcome = Literal["succeeded", "failed", "stopped", "drained", "crashed", "lost"]
+_CHECKPOINTS_OFFERED = 20
+
+
+def claim(lab: Lab, run_id: str, request: ClaimRequest) -> Claim:
+    """Take the lease on a queued run. Raises ConflictError where it is not queued, NotFoundError where it is gone."""
+    now = utc_now()
+    with lab.database.write() as session:
+        run = states.move(
+            session,
+            run_id,
+            "queued",
+            "running",
+            actor=request.worker_id,
+            reason="claimed",
+            attempts=Run.attempts + 1,
+            last_seq=0,
+            worker_id=request.worker_id,
+            lease_expires_at=now + timedelta(seconds=lab.settings.lease_seconds),
+            started_at=func.coalesce(Run.started_at, now),
+        )
+        if run is None:
+            state = runs.get(session, run_id).state
+            raise ConflictError(f"The run is {state}, not queued: there is nothing to claim.")
+        return Claim(
+            run_id=run.id,
+            attempt=run.attempts,
+            config=ExperimentConfig.model_validate(run.config),
+            dataset=DatasetLocation(name=run.dataset, pack_sha256=run.pack_sha256),
+            checkpoints=_checkpoints(session, run_id),
+            lease_seconds=lab.settings.lease_seconds,
+        )
+
+
+def post_events(lab: Lab, run_id: str, batch: EventBatch) -> LeaseAnswer:
+    """Store the events that are new and renew the lease.
+
+    Raises LeaseLostError for a stale attempt, InvalidError where an event between is missing.
+    """
+    with lab.database.write() as session:
+        run = renew_lease(lab, session, run_id, batch.attempt)
+        fresh = [event for event in batch.events if event.seq > run.last_seq]
+        for expected, event in enumerate(fresh, start=run.last_seq + 1):
+            if event.attempt != batch.attempt:
+                raise InvalidError.field("events", f"event {event.seq} is of attempt {event.attempt}")
+            if event.seq != expected:
+                raise InvalidError.field("events", f"event {expected} must come next, not {event.seq}")
+        journal.store(session, run, fresh)
+        return LeaseAnswer(wish="stop" if run.state == "stopping" else "go_on", last_seq=run.last_seq)
+
+
+def end(lab: Lab, run_id: str, report: AttemptEnd) -> RunRead:
+    """The attempt is over. Raises LeaseLostError for a stale attempt."""
+    with lab.database.write() as session:
+        run = renew_lease(lab, session, run_id, report.attempt)
+        landed = land(lab, session, run, report.outcome, actor=run.worker_id or "worker", error=report.error)
+    lab.unsent.set()
+    return runs.read_model(landed)
+
+
+def renew_lease(lab: Lab, session: Session, run_id: str, attempt: int) -> Run:
+    """Renew and lock: the fence. Raises LeaseLostError where ``attempt`` is not the current one of a running run."""
+    run = session.scalars(
+        update(Run)
+        .where(Run.id == run_id, Run.attempts == attempt, Run.state.in_(("running", "stopping")))
+        .values(lease_expires_at=utc_now() + timedelta(seconds=lab.settings.lease_seconds))
+        .returning(Run),
+        execution_options={"populate_existing": True, "synchronize_session": False},
+    ).one_or_none()
+    if run is None:
+        now = runs.get(session, run_id)
+        raise LeaseLostError(f"Attempt {attempt} has lost the run: it is {now.state} at attempt {now.attempts}.")
+    return run
+
+
+def land(lab: Lab, session: Session, run: Run, outcome: Outcome, *, actor: str, error: str | None) -> Run:
+    """Move a locked running or stopping run to where the outcome of its attempt leads."""
+    if run.state == "stopping":
+        if outcome == "succeeded":
+            return _moved(session, run, "succeeded", actor, "finished before the stop reached it", progress=1.0)
+        return _moved(session, run, "stopped", actor, f"{outcome} while stopping", error=error)
+    match outcome:
+        case "succeeded":
+            return _moved(session, run, "succeeded", actor, "finished", progress=1.0, error=None)
+        case "failed":
+            return _moved(session, run, "failed", actor, "failed", error=error or "The training process failed.")
+        case "stopped":
+            return _moved(session, run, "stopped", actor, "stopped", error=error)
+        case "drained":
+            return _moved(session, run, "queued", actor, "worker shuts down; goes on later")
+        case "crashed" | "lost":
+            return _after_crash(lab, session, run, outcome, actor, error)
+
+
+def _after_crash(
+    lab: Lab, session: Session, run: Run, outcome: Literal["crashed", "lost"], actor: str, error: str | None
+) -> Run:
+    failures = run.failures + 1
+    what = "The training process crashed" if outcome == "crashed" else "The worker was lost"
+    if failures < lab.settings.max_attempts:
+        reason = f"{what.lower()} ({failures} of {lab.settings.max_attempts} times)"
+        return _moved(session, run, "queued", actor, reason, failures=failures)
+    times = "once" if failures == 1 else f"{failures} times"
+    message = f"{what} at attempt {run.attempts}; attempts were lost {times}, the most that is tried."
+    if error:
+        message += f" The last one: {error}"
+    message += " See the end of the log for the cause; Resume goes on from the newest checkpoint."
+    return _moved(session, run, "failed", actor, what.lower(), failures=failures, error=message)
+
+
+def _moved(session: Session, run: Run, target: RunState, actor: str, reason: str, **values: object) -> Run:
+    source = run.state
+    moved = states.move(session, run.id, source, target, actor=actor, reason=reason, attempt=run.attempts, **values)
+    if moved is None:
+        raise LeaseLostError(f"Run {run.id} is not {source} at attempt {run.attempts} any more.")
+    return moved
+
+
+def _checkpoints(session: Session, run_id: str) -> list[CheckpointRead]:
+    newest_first = (Checkpoint.step.desc(), Checkpoint.attempt.desc())
+    rows = session.scalars(
+        select(Checkpoint).where(Checkpoint.run_id == run_id).order_by(*newest_first).limit(_CHECKPOINTS_OFFERED)
+    )
+    return [CheckpointRead(name=row.name, step=row.step, sha256=row.sha256) for row in rows]

@@ -1,0 +1,207 @@
+"""What people do with runs: launch, read, change, stop, resume, clone, delete."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, delete, func, select
+from sqlalchemy.orm import Session
+
+from backend.contracts.config import ExperimentConfig
+from backend.contracts.runs import ENDED, ArtifactRead, RunCreate, RunPage, RunPatch, RunRead, RunState
+from backend.contracts.runs import Transition as TransitionRead
+from backend.db.models import Artifact, Run, Transition
+from backend.db.types import utc_now
+from backend.services import datasets, states
+from backend.services.errors import ConflictError, NotFoundError
+from backend.services.lab import Lab, new_id
+
+USER = "user"
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs a list shows; None: all."""
+
+    state: RunState | None = None
+    study_id: str | None = None
+    dataset: str | None = None
+    tag: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.state is not None:
+            found.append(Run.state == self.state)
+        if self.study_id is not None:
+            found.append(Run.study_id == self.study_id)
+        if self.dataset is not None:
+            found.append(Run.dataset == self.dataset)
+        if self.tag is not None:
+            tags = cast(Run.tags, Text)  # an array as text: a tag stands in it as its JSON string
+            found.append(func.replace(tags, json.dumps(self.tag), "") != tags)
+        return found
+
+
+def launch(lab: Lab, request: RunCreate) -> RunRead:
+    """Queue a run. Raises InvalidError where its dataset cannot serve it."""
+    with lab.database.write() as session:
+        pack = datasets.check_usable(session, request.config)
+        run = add_run(session, request, pack_sha256=pack)
+    lab.unsent.set()
+    return read_model(run)
+
+
+def add_run(session: Session, request: RunCreate, *, pack_sha256: str | None, **of_study: Any) -> Run:
+    """A queued run, in the caller's transaction. The caller rings ``lab.unsent`` after its commit."""
+    config = request.config
+    run = Run(
+        id=new_id(),
+        name=request.name or default_name(config),
+        notes=request.notes,
+        tags=list(dict.fromkeys(request.tags)),
+        config=config.model_dump(mode="json"),
+        dataset=config.dataset.name,
+        pack_sha256=pack_sha256,
+        seed=config.training.seed,
+        state="queued",
+        progress=0.0,
+        summary={},
+        attempts=0,
+        failures=0,
+        last_seq=0,
+        created_at=utc_now(),
+        **of_study,
+    )
+    session.add(run)
+    session.flush()
+    states.record(session, run, None, actor=USER, reason="launched")
+    return run
+
+
+def read(lab: Lab, run_id: str) -> RunRead:
+    """One run."""
+    with lab.database.read() as session:
+        return read_model(get(session, run_id))
+
+
+def page(lab: Lab, which: RunFilter, *, limit: int, offset: int) -> RunPage:
+    """Runs, newest first."""
+    conditions = which.conditions()
+    newest_first = (Run.created_at.desc(), Run.id.desc())
+    with lab.database.read() as session:
+        total = session.scalar(select(func.count()).select_from(Run).where(*conditions)) or 0
+        rows = session.scalars(select(Run).where(*conditions).order_by(*newest_first).limit(limit).offset(offset))
+        return RunPage(items=[read_model(run) for run in rows], total=total)
+
+
+def patch(lab: Lab, run_id: str, change: RunPatch) -> RunRead:
+    """Change name, tags or notes. What is left out or null stays."""
+    with lab.database.write() as session:
+        run = get(session, run_id, lock=True)
+        if change.name is not None:
+            run.name = change.name
+        if change.tags is not None:
+            run.tags = list(dict.fromkeys(change.tags))
+        if change.notes is not None:
+            run.notes = change.notes
+    return read_model(run)
+
+
+def stop(lab: Lab, run_id: str) -> RunRead:
+    """Stop a queued run at once, and ask a running one to checkpoint and stop. Raises ConflictError if it has ended."""
+    with lab.database.write() as session:
+        run = get(session, run_id, lock=True)
+        if run.state in ENDED:
+            raise ConflictError(f"The run has already {_ENDED_WORDS[run.state]}: there is nothing to stop.")
+        return read_model(ask_to_stop(session, run))
+
+
+def ask_to_stop(session: Session, run: Run) -> Run:
+    """The same for a run that the caller has locked; one that is stopping or has ended stays as it is."""
+    match run.state:
+        case "queued":
+            moved = states.move(session, run.id, "queued", "stopped", actor=USER, reason="stopped while queued")
+        case "running":
+            moved = states.move(session, run.id, "running", "stopping", actor=USER, reason="stop asked for")
+        case _:
+            moved = None
+    return moved or run
+
+
+def resume(lab: Lab, run_id: str) -> RunRead:
+    """Queue a stopped or failed run again; it keeps its checkpoints and goes on from the newest.
+
+    Raises ConflictError in any other state, or where the dataset is not the one it was launched with.
+    """
+    with lab.database.write() as session:
+        run = get(session, run_id, lock=True)
+        if run.state not in ("stopped", "failed"):
+            raise ConflictError(f"Only a stopped or failed run can be resumed; this one is {run.state}.")
+        if datasets.check_usable(session, ExperimentConfig.model_validate(run.config)) != run.pack_sha256:
+            raise ConflictError(
+                f"Dataset '{run.dataset}' was imported anew with other images since this run began: "
+                "clone the run to train on them from the start."
+            )
+        moved = states.move(session, run.id, run.state, "queued", actor=USER, reason="resumed", failures=0, error=None)
+    lab.unsent.set()
+    return read_model(moved or run)
+
+
+def clone(lab: Lab, run_id: str) -> RunRead:
+    """Queue a new run with the same config, name, tags and notes, outside any study."""
+    original = read(lab, run_id)
+    return launch(lab, RunCreate(config=original.config, name=original.name, tags=original.tags, notes=original.notes))
+
+
+def remove(lab: Lab, run_id: str) -> None:
+    """Delete a run that has ended, with its files. Raises ConflictError for any other."""
+    with lab.database.write() as session:
+        run = get(session, run_id, lock=True)
+        if run.state not in ENDED:
+            raise ConflictError(f"The run is {run.state}: stop it first, then delete it.")
+        session.execute(delete(Run).where(Run.id == run_id))
+    for folder in (lab.settings.runs_dir, lab.settings.artifacts_dir):
+        shutil.rmtree(folder / run_id, ignore_errors=True)
+
+
+def transitions(lab: Lab, run_id: str) -> list[TransitionRead]:
+    """The moves of a run, oldest first."""
+    with lab.database.read() as session:
+        get(session, run_id)
+        rows = session.scalars(select(Transition).where(Transition.run_id == run_id).order_by(Transition.id))
+        return [TransitionRead.model_validate(row, from_attributes=True) for row in rows]
+
+
+def artifacts(lab: Lab, run_id: str) -> list[ArtifactRead]:
+    """The files a run produced, by name."""
+    with lab.database.read() as session:
+        get(session, run_id)
+        rows = session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name))
+        return [ArtifactRead(name=row.name, size_bytes=row.size_bytes, sha256=row.sha256) for row in rows]
+
+
+def get(session: Session, run_id: str, *, lock: bool = False) -> Run:
+    """The row of a run, locked until the transaction ends where asked. Raises NotFoundError."""
+    statement = select(Run).where(Run.id == run_id)
+    run = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    if run is None:
+        raise NotFoundError(f"There is no run '{run_id}'.")
+    return run
+
+
+def read_model(run: Run) -> RunRead:
+    """A run as the API shows it."""
+    return RunRead.model_validate({name: getattr(run, name) for name in RunRead.model_fields})
+
+
+def default_name(config: ExperimentConfig) -> str:
+    """What a run without a name is called."""
+    training = config.training
+    return (
+        f"{config.dataset.name}: {config.augmentation.label}, batch {training.batch_size}, {training.epochs} epochs"
+    )[:200]
+
+
+_ENDED_WORDS = {"succeeded": "succeeded", "failed": "failed", "stopped": "been stopped"}
