@@ -1,0 +1,52 @@
+"""The event log of a run: ``events.jsonl``, one JSON object a line, appended by the training process alone."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from backend.contracts.events import Event, parse_event
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def read_events(path: Path) -> list[Event]:
+    """Every whole event of a log, in order; a torn line (the writer was killed) is left out."""
+    if not path.is_file():
+        return []
+    events: list[Event] = []
+    for line in path.read_bytes().splitlines():
+        try:
+            events.append(parse_event(line))
+        except ValidationError:
+            continue
+    return events
+
+
+class EventLog:
+    """Appends events of one attempt, numbered 1, 2, 3 ... without gaps.
+
+    Each is one ``write`` with O_APPEND, so it is visible at once and survives a kill of the process.
+    """
+
+    def __init__(self, path: Path, attempt: int) -> None:
+        self.attempt = attempt
+        self._seq = max((event.seq for event in read_events(path) if event.attempt == attempt), default=0)
+        self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR, 0o644)
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")  # ends a line that a killed writer left torn
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append an event of this kind. Raises pydantic.ValidationError where the contract does not know it."""
+        event = _EVENT.validate_python(
+            {"kind": kind, "attempt": self.attempt, "seq": self._seq + 1, "time": time.time(), **values}
+        )
+        os.write(self._file, event.model_dump_json().encode() + b"\n")
+        self._seq += 1
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._file)

@@ -1,0 +1,121 @@
+"""Linear evaluation: multinomial logistic regression on h by L-BFGS (appendix B.8), no augmentation.
+
+The strength of the L2 penalty is chosen on a split of the training set, never on the test set. Features are
+standardised with the statistics of the training images that the classifier is fitted on.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from worker.simclr.randomness import generator
+
+L2_CANDIDATES = tuple(10.0**exponent for exponent in (1, 0, -1, -2, -3, -4, -5))
+"""Strongest first, so that each fit starts from the one before (the paper tries 45 values in [1e-6, 1e5])."""
+VALIDATION_SHARE = 0.2
+MAX_ITERATIONS = 200
+ITERATIONS_A_TURN = 5
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """Logits = standardised h times ``weight`` plus ``bias``."""
+
+    mean: Tensor  # (D,)
+    scale: Tensor  # (D,)
+    weight: Tensor  # (D, C)
+    bias: Tensor  # (C,)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """The most probable class (n,) of features (n, D)."""
+        return (((features - self.mean) / self.scale) @ self.weight + self.bias).argmax(dim=1)
+
+
+@dataclass(frozen=True)
+class LinearResult:
+    """Accuracy on all test images, and the penalty that the split of the training set chose."""
+
+    accuracy: float
+    l2: float
+
+
+def objective(x: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, l2: float) -> Tensor:
+    """Mean cross entropy + l2 / 2 |W|^2: x (n, D), labels (n,), W (D, C), bias (C,) without penalty."""
+    return functional.cross_entropy(x @ weight + bias, labels) + 0.5 * l2 * weight.square().sum()
+
+
+def fit(
+    features: Tensor, labels: Tensor, *, classes: int, l2: float, start: LinearClassifier | None = None
+) -> Generator[None, None, LinearClassifier]:
+    """The classifier that minimises ``objective`` on features (n, D) and labels (n,); yields every few iterations.
+
+    The problem is convex: ``start`` only saves time.
+    """
+    mean = features.mean(dim=0)
+    scale = features.std(dim=0, correction=0)
+    scale = torch.where(scale > 1e-6, scale, torch.ones_like(scale))  # a dead feature stays at zero
+    x = (features - mean) / scale
+    weight = torch.zeros(x.shape[1], classes, device=x.device) if start is None else start.weight.clone()
+    bias = torch.zeros(classes, device=x.device) if start is None else start.bias.clone()
+    weight.requires_grad_()
+    bias.requires_grad_()
+    solver = torch.optim.LBFGS(
+        [weight, bias], max_iter=ITERATIONS_A_TURN, history_size=10, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> float:
+        solver.zero_grad()
+        loss = objective(x, labels, weight, bias, l2)
+        loss.backward()
+        return loss.item()
+
+    before = float("inf")
+    for _ in range(MAX_ITERATIONS // ITERATIONS_A_TURN):
+        value = solver.step(closure)  # the objective before this turn
+        yield
+        if before - value < 1e-6 * abs(value):
+            break
+        before = value
+    return LinearClassifier(mean, scale, weight.detach(), bias.detach())
+
+
+def linear_evaluation(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, classes: int, seed: int
+) -> Generator[float, None, LinearResult]:
+    """Accuracy of a linear classifier on all test (features, labels), fitted on training (features, labels).
+
+    The penalty is the one of ``L2_CANDIDATES`` with the best accuracy on a random fifth of the training set (of
+    equals the strongest); the classifier is then fitted on the whole training set. Yields the share done.
+    """
+    features, labels = train[0], train[1].to(train[0].device)
+    order = torch.randperm(len(features), generator=generator(seed, 0, "linear-split")).to(features.device)
+    held_out = max(1, round(VALIDATION_SHARE * len(features)))
+    validation, fitting = order[:held_out], order[held_out:]
+
+    best_right, best_l2 = -1, L2_CANDIDATES[0]
+    classifier: LinearClassifier | None = None
+    for index, l2 in enumerate(L2_CANDIDATES):
+        solving = fit(features[fitting], labels[fitting], classes=classes, l2=l2, start=classifier)
+        classifier = yield from _at(solving, index / (len(L2_CANDIDATES) + 1))
+        right = int((classifier.predict(features[validation]) == labels[validation]).sum())
+        if right > best_right:
+            best_right, best_l2 = right, l2
+
+    solving = fit(features, labels, classes=classes, l2=best_l2)
+    final = yield from _at(solving, len(L2_CANDIDATES) / (len(L2_CANDIDATES) + 1))
+    test_labels = test[1].to(test[0].device)
+    right = int((final.predict(test[0]) == test_labels).sum())
+    return LinearResult(right / len(test_labels), best_l2)
+
+
+def _at(solving: Generator[None, None, LinearClassifier], share: float) -> Generator[float, None, LinearClassifier]:
+    """The same generator, yielding ``share`` each time."""
+    while True:
+        try:
+            next(solving)
+        except StopIteration as stop:
+            return stop.value
+        yield share

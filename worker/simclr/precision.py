@@ -1,0 +1,56 @@
+"""Where to compute and in which number format."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16"]
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def is_fast_at_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than fp32: a GPU since Ampere, a CPU with avx512_bf16 or AMX. Elsewhere it is emulated."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def choose_precision(wish: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
+    """'auto' is bf16 where the processor is fast at it, else fp32."""
+    if wish == "auto":
+        return "bf16" if is_fast_at_bf16(device) else "fp32"
+    return wish
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context of a forward pass: bf16 convolutions and matrix products, float32 parameters and statistics."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity, and in a container the CPU quota (cgroup v2), at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota_file = Path("/sys/fs/cgroup/cpu.max")
+    if quota_file.is_file():
+        quota, period = quota_file.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def set_threads() -> int:
+    """Let torch use the available cores, or OMP_NUM_THREADS where it is set; returns the number.
+
+    torch alone counts the machine's cores and so starts far too many threads in a container with a CPU quota. The
+    number of threads fixes the order of sums: runs are bit for bit equal only under the same number.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(available_cores())
+    return torch.get_num_threads()

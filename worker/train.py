@@ -1,0 +1,257 @@
+"""The training process: ``python -m worker.train CONFIG.json RUN_DIR``. No web, queue or database.
+
+It knows its run directory only: it appends events to ``events.jsonl``, writes ``checkpoints/`` and, at the end,
+``artifacts/``. Under ``--supervised`` a worker tells it what to do on standard input; otherwise a person watches a
+progress bar, and Ctrl-C makes a checkpoint from which the same command goes on.
+"""
+
+import argparse
+import re
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Never
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from backend.contracts.config import ExperimentConfig
+from backend.contracts.events import CheckpointEvent
+from worker.event_log import EventLog, read_events
+from worker.progress import Progress
+from worker.wishes import Wishes
+
+if TYPE_CHECKING:
+    from worker.pipeline import Experiment
+
+PROGRESS_SECONDS = 0.5
+"""Progress is reported no more often than this (metrics are reported by step, see ``is_reported``)."""
+
+
+class StoppedError(Exception):
+    """Someone wished the run to end before its time; everything is saved."""
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m worker.train", description="Pretrain and evaluate one encoder.")
+    parser.add_argument("config", type=Path, help="the experiment config, a JSON file")
+    parser.add_argument("run_dir", type=Path, help="folder of the run, made if need be; a run in it is resumed")
+    parser.add_argument("--data", type=Path, help="a pack, or a zip or folder of images; not needed for 'shapes'")
+    parser.add_argument("--attempt", type=int, help="number of this attempt; default: one more than the last")
+    parser.add_argument(
+        "--resume", nargs="*", default=None, type=_candidate, metavar="NAME:SHA256", help="checkpoints, newest first"
+    )
+    parser.add_argument("--supervised", action="store_true", help="a worker listens: no bar, wishes on standard input")
+    return parser.parse_args(argv)
+
+
+def _candidate(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(ck-\d+-a\d+):([0-9a-f]{64})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:SHA256 of a checkpoint")
+    return match[1], match[2]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train, and return the exit code: 0 after succeeded, stopped or drained, 1 after failed, 2 for a bad command."""
+    args = arguments(argv)
+    wishes = Wishes()
+    if args.supervised:
+        wishes.listen_to_supervisor()
+    else:
+        wishes.listen_to_signals()
+    try:
+        config = ExperimentConfig.model_validate_json(args.config.read_bytes())
+        claim_run_directory(args.run_dir, config)
+    except (OSError, ValidationError, ValueError) as error:
+        print(f"{args.config}: {error}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
+        return 2
+
+    log_file = args.run_dir / "events.jsonl"
+    earlier = read_events(log_file)
+    attempt: int = args.attempt or 1 + max((event.attempt for event in earlier), default=0)
+    candidates: list[tuple[str, str]] | None = args.resume
+    if candidates is None:
+        candidates = [] if args.supervised else registered_checkpoints(log_file)
+    log = EventLog(log_file, attempt)
+    process = TrainingProcess(config, args.run_dir, log, wishes, show_bar=not args.supervised)
+    try:
+        return process.run(args.data, candidates)
+    finally:
+        log.close()
+
+
+def claim_run_directory(run_dir: Path, config: ExperimentConfig) -> None:
+    """Make the directory and keep the config in it. Raises ValueError where it holds a run of another config."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    kept = run_dir / "config.json"
+    if not kept.exists():
+        kept.write_text(config.model_dump_json(indent=2))
+    elif ExperimentConfig.model_validate_json(kept.read_bytes()) != config:
+        raise ValueError(f"{run_dir} holds a run of another config: choose another run directory.")
+
+
+def registered_checkpoints(log_file: Path) -> list[tuple[str, str]]:
+    """(name, sha256) of every checkpoint in the log, newest first."""
+    found = [event for event in read_events(log_file) if isinstance(event, CheckpointEvent)]
+    return [(event.name, event.sha256) for event in reversed(found)]
+
+
+class TrainingProcess:
+    """One attempt at a run: experiment in, events, checkpoints and artifacts out."""
+
+    def __init__(
+        self, config: ExperimentConfig, run_dir: Path, log: EventLog, wishes: Wishes, *, show_bar: bool
+    ) -> None:
+        self.config, self.run_dir, self.log, self.wishes = config, run_dir, log, wishes
+        self.bar: tqdm[Never] | None = None
+        self._show_bar = show_bar
+        self._last_progress = 0.0
+        self._saved_step = -1
+
+    def run(self, data: Path | None, candidates: list[tuple[str, str]]) -> int:
+        """Load, train, evaluate; always writes an end event. Returns the exit code."""
+        try:
+            experiment = self._load(data, candidates)
+            self._pretrain(experiment)
+            self._evaluate(experiment)
+        except StoppedError:
+            outcome = "drained" if self.wishes.current == "drain" else "stopped"
+            self.log.write("end", outcome=outcome)
+            return 0
+        except Exception as error:  # noqa: BLE001 (the last place that can tell a person what happened)
+            self.log.write("log", level="error", message=traceback.format_exc()[-20_000:])
+            self.log.write("end", outcome="failed", error=explanation(error)[:20_000])
+            if self._show_bar:
+                print(explanation(error), file=sys.stderr)  # noqa: T201
+            return 1
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+        self.log.write("end", outcome="succeeded")
+        return 0
+
+    def _load(self, data: Path | None, candidates: list[tuple[str, str]]) -> "Experiment":
+        """The experiment, restored from the first good candidate."""
+        self.log.write("phase", phase="loading")
+        # Late, because torch takes seconds to load: by now the run is seen to live, and can be told to stop.
+        from worker.datasets import load_dataset
+        from worker.pipeline import Experiment, WrongCheckpointError
+        from worker.simclr.checkpoints import load_checkpoint
+        from worker.simclr.precision import best_device, set_threads
+
+        threads = set_threads()
+        dataset, identity = load_dataset(self.config.dataset, data, packs=self.run_dir.parent / "packs")
+        experiment = Experiment(self.config, dataset, best_device(), identity=identity)
+        for name, sha256 in candidates:
+            state = load_checkpoint(self.run_dir / "checkpoints", name, sha256)
+            try:
+                if state is not None:
+                    experiment.load_state_dict(state)
+                    self._saved_step = experiment.step
+                    self._say(f"Resumed from checkpoint {name}.")
+                    break
+            except WrongCheckpointError as error:
+                self._say(f"{name}: {error}", level="warning")
+            else:
+                self._say(f"Checkpoint {name} is missing or damaged.", level="warning")
+        self._say(
+            f"{len(experiment.dataset.train.labels)} training and {len(dataset.test.labels)} test images, "
+            f"{experiment.total_steps} steps on {experiment.device} with {threads} threads, "
+            f"{experiment.recipe.precision}."
+        )
+        images = len(experiment.dataset.train.labels) + len(dataset.test.labels)
+        self._progress = Progress(
+            total_steps=experiment.total_steps,
+            batch_size=self.config.training.batch_size,
+            evaluated_images=images * (2 if self.config.evaluation.untrained_baseline else 1),
+        )
+        self._heed(experiment)
+        return experiment
+
+    def _pretrain(self, experiment: "Experiment") -> None:
+        self.log.write("phase", phase="pretraining")
+        if self._show_bar:
+            self.bar = tqdm(total=experiment.total_steps, initial=experiment.step, unit="step")
+        for report in experiment.pretrain():
+            if report.values:
+                self.log.write("metrics", step=report.step, epoch=report.epoch, values=report.values)
+            if self.bar is not None:
+                self.bar.update(report.step - self.bar.n)
+                self.bar.set_postfix(loss=f"{report.loss:.3f}", refresh=False)
+            if experiment.is_checkpoint_due:
+                self._save(experiment)
+            self._report_progress(experiment, evaluated=0.0)
+            self._heed(experiment)
+
+    def _evaluate(self, experiment: "Experiment") -> None:
+        from worker.artifacts import write_artifacts
+
+        self.log.write("phase", phase="evaluating")
+        evaluating = experiment.evaluate()
+        while True:
+            try:
+                done = next(evaluating)
+            except StopIteration as stop:
+                summary: dict[str, float | int | str | None] = stop.value
+                break
+            self._report_progress(experiment, evaluated=done)
+            self._heed(experiment)
+        knn_top1 = {"knn_top1": summary["knn_top1"]}
+        self.log.write("metrics", step=experiment.step, epoch=self.config.training.epochs, values=knn_top1)
+        self.log.write("summary", values=summary)
+        encoder = experiment.learner.model.encoder
+        for artifact in write_artifacts(self.run_dir / "artifacts", encoder, self.config, summary):
+            self.log.write("artifact", **artifact)
+        self._report_progress(experiment, evaluated=1.0)
+
+    def _report_progress(self, experiment: "Experiment", *, evaluated: float) -> None:
+        now = time.monotonic()
+        if now - self._last_progress < PROGRESS_SECONDS and evaluated < 1:
+            return
+        self._last_progress = now
+        self.log.write(
+            "progress",
+            step=experiment.step,
+            total_steps=experiment.total_steps,
+            progress=self._progress.fraction(experiment.step, evaluated),
+            eta_seconds=self._progress.eta_seconds(experiment.step, evaluated, now),
+        )
+
+    def _heed(self, experiment: "Experiment") -> None:
+        """Raise StoppedError, with everything saved, where the wish is to stop or to drain."""
+        if self.wishes.current != "go_on":
+            self._save(experiment)
+            raise StoppedError
+
+    def _save(self, experiment: "Experiment") -> None:
+        """Save a checkpoint unless this step has one, and only then announce it."""
+        from worker.simclr.checkpoints import prune_checkpoints, save_checkpoint
+
+        if experiment.step == self._saved_step:
+            return
+        folder = self.run_dir / "checkpoints"
+        saved = save_checkpoint(folder, experiment.state_dict(), step=experiment.step, attempt=self.log.attempt)
+        self._saved_step = saved.step
+        self.log.write("checkpoint", name=saved.name, step=saved.step, sha256=saved.sha256, size_bytes=saved.size_bytes)
+        prune_checkpoints(folder, attempt=self.log.attempt)
+
+    def _say(self, message: str, level: str = "info") -> None:
+        self.log.write("log", level=level, message=message)
+        if self._show_bar:
+            tqdm.write(message)
+
+
+def explanation(error: Exception) -> str:
+    """What to show a person: the message alone where it was written for one, else with the type of the error."""
+    if isinstance(error, (ValueError, ArithmeticError, OSError)) and str(error):
+        return str(error)
+    if "out of memory" in str(error):
+        return "Out of memory: lower training.batch_size, encoder.width or dataset.image_size, or use precision bf16."
+    return f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
