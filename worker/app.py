@@ -1,0 +1,47 @@
+"""The Celery application of the worker: ``celery -A worker.app worker -Q runs -c 1``, and ``-Q interactive``.
+
+Messages are acknowledged as soon as they are taken; what a dead worker leaves undone comes back by its lease.
+"""
+
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+
+from backend.contracts.tasks import RUNS_QUEUE
+from worker.beat import beat_for_ever
+from worker.draining import DRAINING
+from worker.settings import Settings
+from worker.wishes import die_with_parent
+
+app = Celery("simclr_lab", broker=Settings().broker_url, include=["worker.tasks"])
+app.conf.update(
+    task_acks_late=False,
+    task_ignore_result=True,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    accept_content=["json"],
+    broker_connection_max_retries=None,
+    broker_connection_retry_on_startup=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+)
+
+
+@worker_ready.connect
+def start_beat(sender: Any, **_: object) -> None:
+    """The node that takes runs is what a person calls a worker: it says that it is alive."""
+    if RUNS_QUEUE in sender.app.amqp.queues.consume_from:
+        threading.Thread(target=beat_for_ever, args=(Settings(), threading.Event()), name="beat", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def begin_draining(**_: object) -> None:
+    """A warm shutdown waits for the task at hand: tell it to make a checkpoint and give the run back."""
+    DRAINING.raise_()
+
+
+@worker_process_init.connect
+def stay_with_parent(**_: object) -> None:
+    """A pool process whose node was killed would go on unseen."""
+    die_with_parent()

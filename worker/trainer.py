@@ -1,0 +1,92 @@
+"""The training process as its supervisor sees it: started, told what to do, killed, and what it left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Self
+
+from backend.contracts.runs import Claim
+
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.train")
+_LAST_WORDS = 4000
+_BAD_COMMAND = 2
+
+
+class Trainer:
+    """A running ``worker.train``, in a session of its own, that hears wishes on standard input.
+
+    As a context manager it does not outlive the block.
+    """
+
+    def __init__(self, claim: Claim, run_dir: Path, packs_dir: Path, command: Sequence[str] = COMMAND) -> None:
+        self._output = run_dir / "trainer.log"
+        arguments = [str(_write_config(claim, run_dir)), str(run_dir), "--supervised", "--attempt", str(claim.attempt)]
+        if claim.dataset.pack_sha256:
+            arguments += ["--data", str(packs_dir / claim.dataset.pack_sha256)]
+        if claim.checkpoints:
+            arguments += ["--resume", *(f"{checkpoint.name}:{checkpoint.sha256}" for checkpoint in claim.checkpoints)]
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The process's id, which is its group's too."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is over. What it wrote before is in the log by then."""
+        return self._process.poll() is not None
+
+    def tell(self, wish: Literal["stop", "drain"]) -> None:
+        """Ask it to make a checkpoint and end. A process that is over does not hear it."""
+        assert self._process.stdin is not None  # noqa: S101 (it was opened as a pipe)
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{wish}\n".encode())
+            self._process.stdin.flush()
+
+    def kill(self) -> None:
+        """End it and what it started, at once."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with suppress(BrokenPipeError):
+            self._process.communicate()
+
+    def failure(self) -> tuple[Literal["failed", "crashed"], str]:
+        """What to say of a process that ended without an end event: to be tried again or not, and why."""
+        code = self._process.wait()
+        words = self._output.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip()
+        if code == _BAD_COMMAND:
+            return "failed", words or "The training process did not understand its command."
+        if code < 0:
+            cause = f"The training process was killed by {signal.Signals(-code).name}."
+            if -code == signal.SIGKILL:
+                cause += " The system does that when memory runs out."
+        else:
+            cause = f"The training process ended with exit code {code} without saying why."
+        return "crashed", f"{cause}\n{words}".strip()
+
+
+def _write_config(claim: Claim, run_dir: Path) -> Path:
+    path = run_dir / "config.json"
+    if not path.exists():
+        draft = run_dir / f".config-{claim.attempt}.json"
+        draft.write_text(claim.config.model_dump_json(indent=2))
+        draft.replace(path)
+    return path
