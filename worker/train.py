@@ -88,7 +88,9 @@ def claim_run_directory(run_dir: Path, config: ExperimentConfig) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     kept = run_dir / "config.json"
     if not kept.exists():
-        kept.write_text(config.model_dump_json(indent=2))
+        temporary = run_dir / ".config.json.tmp"
+        temporary.write_text(config.model_dump_json(indent=2))
+        temporary.replace(kept)
     elif ExperimentConfig.model_validate_json(kept.read_bytes()) != config:
         raise ValueError(f"{run_dir} holds a run of another config: choose another run directory.")
 
