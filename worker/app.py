@@ -3,11 +3,14 @@
 Messages are acknowledged as soon as they are taken; what a dead worker leaves undone comes back by its lease.
 """
 
+import logging
 import threading
+import warnings
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+from celery.exceptions import SecurityWarning
+from celery.signals import after_setup_logger, worker_process_init, worker_ready, worker_shutting_down
 
 from backend.contracts.tasks import RUNS_QUEUE
 from worker.beat import beat_for_ever
@@ -25,7 +28,16 @@ app.conf.update(
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_log_format="%(levelname)s: %(message)s",
 )
+warnings.filterwarnings("ignore", category=SecurityWarning)  # of root with pickle, which is not accepted
+
+
+@after_setup_logger.connect
+def log_runs_only(**_: object) -> None:
+    """What a person wants to read is what happens to runs; every message and every request is too much."""
+    for name in ("httpx", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @worker_ready.connect
