@@ -1,0 +1,350 @@
+"""One attempt at a run, with a fake backend and, for the training process, small scripts."""
+
+import os
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from backend.client import ApiError, BackendUnreachableError
+from backend.contracts.config import ExperimentConfig
+from backend.contracts.problems import Problem
+from backend.contracts.runs import (
+    AttemptEnd,
+    CheckpointRead,
+    Claim,
+    ClaimRequest,
+    DatasetLocation,
+    EventBatch,
+    LeaseAnswer,
+    RunRead,
+)
+from worker import supervisor
+from worker.supervisor import Workplace, supervise
+
+RUN = "run-1"
+
+PREAMBLE = """
+import json, os, sys, time
+config, run_dir = sys.argv[1:3]
+attempt = int(sys.argv[sys.argv.index("--attempt") + 1])
+seq = 0
+def write(kind, **values):
+    global seq
+    seq += 1
+    event = dict(kind=kind, attempt=attempt, seq=seq, time=time.time(), **values)
+    with open(os.path.join(run_dir, "events.jsonl"), "a") as log:
+        log.write(json.dumps(event) + "\\n")
+"""
+
+
+def problem(status: int) -> ApiError:
+    return ApiError(Problem(title="no", status=status, detail="for the test"))
+
+
+class FakeBackend:
+    """Holds what is posted; ``fail`` may raise before anything is stored."""
+
+    def __init__(self, *, attempt: int = 1, checkpoints: list[CheckpointRead] | None = None) -> None:
+        self.attempt = attempt
+        self.checkpoints = checkpoints or []
+        self.batches: list[EventBatch] = []
+        self.times: list[float] = []
+        self.files: dict[str, bytes] = {}
+        self.end: AttemptEnd | None = None
+        self.wish = "go_on"
+        self.fail: Callable[[], None] = lambda: None
+        self.lease_seconds = 4.0
+
+    @property
+    def seqs(self) -> list[int]:
+        return [event.seq for batch in self.batches for event in batch.events]
+
+    def claim(self, run_id: str, request: ClaimRequest) -> Claim:
+        self.fail()
+        return Claim(
+            run_id=run_id,
+            attempt=self.attempt,
+            config=ExperimentConfig(),
+            dataset=DatasetLocation(name="mini", pack_sha256="c0ffee"),
+            checkpoints=self.checkpoints,
+            lease_seconds=self.lease_seconds,
+        )
+
+    def post_events(self, run_id: str, batch: EventBatch) -> LeaseAnswer:
+        self.fail()
+        self.batches.append(batch)
+        self.times.append(time.monotonic())
+        return LeaseAnswer(wish=self.wish, last_seq=max(self.seqs, default=0))
+
+    def upload_artifact(self, run_id: str, attempt: int, name: str, content: bytes) -> None:
+        self.fail()
+        self.files[name] = content
+
+    def end_attempt(self, run_id: str, end: AttemptEnd) -> RunRead:
+        self.fail()
+        self.end = end
+        now = datetime.now(UTC)
+        return RunRead(
+            id=run_id, name="x", state="succeeded", phase=None, progress=1, eta_seconds=None, config=ExperimentConfig(),
+            summary={}, attempts=1, tags=[], notes="", study_id=None, created_at=now, started_at=now, finished_at=now,
+            error=None,
+        )  # fmt: skip
+
+
+class Bench:
+    """A place to supervise at, whose training process is a script."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.backend = FakeBackend()
+        self.draining = threading.Event()
+        monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.01)
+        monkeypatch.setattr(supervisor, "SHIP_SECONDS", 0.05)
+        monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.1)
+
+    @property
+    def run_dir(self) -> Path:
+        return self.folder / "runs" / RUN
+
+    def supervise(self, script: str) -> None:
+        path = self.folder / "trainer.py"
+        path.write_text(PREAMBLE + textwrap.dedent(script))
+        supervise(
+            RUN,
+            Workplace(
+                api=self.backend,
+                worker_id="host-1",
+                runs_dir=self.folder / "runs",
+                packs_dir=self.folder / "packs",
+                is_draining=self.draining.is_set,
+                command=(sys.executable, str(path)),
+            ),
+        )
+
+    def trainer_pid(self) -> int:
+        return int((self.run_dir / "pid").read_text())
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+HANGING = """
+open(os.path.join(run_dir, "pid"), "w").write(str(os.getpid()))
+write("phase", phase="loading")
+time.sleep(60)
+"""
+
+OBEDIENT = """
+write("phase", phase="pretraining")
+word = sys.stdin.readline().strip()
+write("log", message="heard " + word)
+write("end", outcome="stopped" if word == "stop" else "drained")
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_every_event_is_shipped_once_in_order_then_the_files_then_the_end(bench: Bench):
+    bench.supervise("""
+    folder = os.path.join(run_dir, "artifacts")
+    os.makedirs(folder)
+    open(os.path.join(folder, "report.json"), "wb").write(b"{}")
+    for step in range(1, 1301):
+        write("metrics", step=step, epoch=1, values={"loss": 0.1 * step})
+    write("artifact", name="report.json", sha256="0" * 64, size_bytes=2)
+    write("end", outcome="succeeded")
+    """)
+    backend = bench.backend
+    assert backend.seqs == list(range(1, 1303))
+    assert max(len(batch.events) for batch in backend.batches) <= supervisor.BATCH
+    assert backend.files == {"report.json": b"{}"}
+    assert backend.end == AttemptEnd(attempt=1, outcome="succeeded")
+
+
+def test_the_trainer_gets_its_config_its_data_and_the_checkpoints(bench: Bench):
+    bench.backend.attempt = 3
+    bench.backend.checkpoints = [
+        CheckpointRead(name="ck-20-a2", step=20, sha256="a" * 64),
+        CheckpointRead(name="ck-10-a1", step=10, sha256="b" * 64),
+    ]
+    bench.supervise("""
+    open(os.path.join(run_dir, "argv"), "w").write(json.dumps(sys.argv[1:]))
+    write("end", outcome="stopped")
+    """)
+    run_dir = bench.run_dir
+    assert ExperimentConfig.model_validate_json((run_dir / "config.json").read_bytes()) == ExperimentConfig()
+    assert (run_dir / "argv").read_text() == (
+        f'["{run_dir}/config.json", "{run_dir}", "--supervised", "--attempt", "3", '
+        f'"--data", "{bench.folder}/packs/c0ffee", "--resume", "ck-20-a2:{"a" * 64}", "ck-10-a1:{"b" * 64}"]'
+    )
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_run_that_cannot_be_claimed_is_dropped(bench: Bench, status: int):
+    def refuse() -> None:
+        raise problem(status)
+
+    bench.backend.fail = refuse
+    bench.supervise(HANGING)
+    assert not bench.run_dir.exists()
+
+
+def test_a_lost_lease_kills_the_trainer_and_what_it_started(bench: Bench):
+    def refuse_after_the_start() -> None:
+        if (bench.run_dir / "pid").exists() and (bench.run_dir / "child").exists():
+            raise problem(409)
+
+    bench.backend.fail = refuse_after_the_start
+    bench.supervise(
+        """
+    import subprocess
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    open(os.path.join(run_dir, "child"), "w").write(str(child.pid))
+    """
+        + HANGING
+    )
+    assert bench.backend.end is None
+    assert not is_alive(bench.trainer_pid())
+    child = int((bench.run_dir / "child").read_text())
+    wait_until(lambda: not is_alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")
+
+
+def test_with_the_backend_away_training_goes_on_and_everything_is_shipped_afterwards(bench: Bench):
+    failures = 0
+
+    def away_until_the_trainer_has_ended() -> None:
+        nonlocal failures
+        if bench.run_dir.exists() and not (bench.run_dir / "done").exists():
+            failures += 1
+            raise BackendUnreachableError("away")
+
+    bench.backend.fail = away_until_the_trainer_has_ended
+    bench.supervise("""
+    for step in range(1, 701):
+        write("metrics", step=step, epoch=1, values={"loss": 1.0})
+    time.sleep(0.5)
+    write("end", outcome="succeeded")
+    open(os.path.join(run_dir, "done"), "w").close()
+    """)
+    assert failures > 0
+    assert bench.backend.seqs == list(range(1, 702))
+    assert bench.backend.end == AttemptEnd(attempt=1, outcome="succeeded")
+
+
+def test_a_server_error_is_tried_again(bench: Bench):
+    answers = iter([problem(503), problem(500)])
+
+    def stumble() -> None:
+        if bench.run_dir.exists() and (error := next(answers, None)):
+            raise error
+
+    bench.backend.fail = stumble
+    bench.supervise('write("end", outcome="succeeded")')
+    assert next(answers, None) is None
+    assert bench.backend.end == AttemptEnd(attempt=1, outcome="succeeded")
+
+
+def test_events_that_the_backend_will_never_take_end_the_run_with_its_words(bench: Bench):
+    def refuse_events() -> None:
+        if bench.backend.end is None and (bench.run_dir / "pid").exists():
+            bench.backend.fail = lambda: None
+            raise problem(422)
+
+    bench.backend.fail = refuse_events
+    bench.supervise(HANGING)
+    assert bench.backend.end is not None
+    assert bench.backend.end.outcome == "failed"
+    assert "for the test" in (bench.backend.end.error or "")
+    assert not is_alive(bench.trainer_pid())
+
+
+def test_the_wish_to_stop_reaches_the_trainer(bench: Bench):
+    bench.backend.wish = "stop"
+    bench.supervise(OBEDIENT)
+    assert bench.backend.end == AttemptEnd(attempt=1, outcome="stopped")
+
+
+def test_a_worker_that_shuts_down_drains_its_trainer(bench: Bench):
+    bench.draining.set()
+    bench.supervise(OBEDIENT)
+    assert bench.backend.end == AttemptEnd(attempt=1, outcome="drained")
+
+
+def test_a_worker_that_shuts_down_without_the_backend_gives_up(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(supervisor, "FAREWELL_SECONDS", 0.3)
+
+    def away() -> None:
+        if bench.run_dir.exists():
+            raise BackendUnreachableError("away")
+
+    bench.backend.fail = away
+    bench.draining.set()
+    bench.supervise(OBEDIENT)
+    assert bench.backend.end is None
+    assert '"drained"' in (bench.run_dir / "events.jsonl").read_text()
+
+
+def test_the_lease_is_renewed_while_nothing_happens(bench: Bench):
+    bench.backend.lease_seconds = 0.8
+    bench.supervise('time.sleep(1.5); write("end", outcome="succeeded")')
+    gaps = [after - before for before, after in zip(bench.backend.times, bench.backend.times[1:], strict=False)]
+    assert len(gaps) >= 4
+    assert max(gaps) < 0.8
+
+
+def test_a_trainer_that_was_killed_has_crashed_with_its_signal_and_its_last_words(bench: Bench):
+    bench.supervise("""
+    print("the last words", flush=True)
+    os.kill(os.getpid(), 9)
+    """)
+    end = bench.backend.end
+    assert end is not None
+    assert end.outcome == "crashed"
+    assert "SIGKILL" in (end.error or "")
+    assert "the last words" in (end.error or "")
+
+
+def test_a_trainer_that_refuses_its_command_has_failed_for_good(bench: Bench):
+    bench.supervise("""
+    print("config.json: unknown field")
+    sys.exit(2)
+    """)
+    end = bench.backend.end
+    assert end is not None
+    assert (end.outcome, end.error) == ("failed", "config.json: unknown field")
+
+
+def test_what_earlier_attempts_wrote_is_not_shipped_again(bench: Bench):
+    bench.run_dir.mkdir(parents=True)
+    log = bench.run_dir / "events.jsonl"
+    earlier = '{"kind":"phase","attempt":1,"seq":1,"time":0,"phase":"loading"}\n'
+    log.write_text(earlier + earlier[:20])
+    bench.backend.attempt = 2
+    bench.supervise(f"""
+    with open(os.path.join(run_dir, "events.jsonl"), "a") as log:
+        log.write("\\n" + {earlier!r})  # a stale trainer still writes
+    write("phase", phase="loading")
+    write("end", outcome="succeeded")
+    """)
+    assert [(e.attempt, e.seq) for batch in bench.backend.batches for e in batch.events] == [(2, 1), (2, 2)]
