@@ -30,6 +30,18 @@ def tiny_config(**sections):
     return {name: {**TINY.get(name, {}), **sections.get(name, {})} for name in {*TINY, *sections}}
 
 
+def result_of(steps):
+    """Run a generator that yields the share done to its end; returns its result."""
+    shares = [0.0]
+    while True:
+        try:
+            shares.append(next(steps) or 0.0)
+        except StopIteration as stop:
+            assert shares == sorted(shares)
+            assert shares[-1] <= 1
+            return stop.value
+
+
 @pytest.fixture(scope="session")
 def tiny_pack(tmp_path_factory):
     """The folder of a pack of 64 training and 24 test images, 8 x 8, of three classes that differ in colour."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -164,7 +163,7 @@ def test_a_supervisor_that_says_stop_or_drain_gets_a_checkpoint_and_that_outcome
 def test_a_training_process_does_not_outlive_its_supervisor(start, write_config, run_dir, tiny_pack):
     config = write_config(training={"epochs": 100_000})
     process = start(config, run_dir, tiny_pack, "--supervised", stdin=subprocess.PIPE)
-    wait_for(process, run_dir, lambda events: bool(events), "first event")
+    wait_for(process, run_dir, bool, "first event")
     process.stdin.close()
     assert process.wait(30) == 3
     assert "end" not in kinds(read_events(run_dir / "events.jsonl"))
@@ -212,7 +211,7 @@ def test_a_run_resumes_itself_only(write_config, run_dir, tiny_pack, tmp_path, c
 
     other_dir = tmp_path / "other"
     other_dir.mkdir()
-    os.symlink(run_dir / "checkpoints", other_dir / "checkpoints")
+    (other_dir / "checkpoints").symlink_to(run_dir / "checkpoints")
     candidate = ":".join(registered_checkpoints(run_dir / "events.jsonl")[0])
     assert main([str(warmer), str(other_dir), "--data", str(tiny_pack), "--resume", candidate]) == 0
     events = read_events(other_dir / "events.jsonl")

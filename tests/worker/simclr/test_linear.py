@@ -1,0 +1,90 @@
+"""The linear classifier against Newton's method in float64, and the choice of its penalty."""
+
+import pytest
+import torch
+from torch.autograd.functional import hessian
+
+from tests.worker.conftest import result_of
+from worker.simclr import linear
+from worker.simclr.linear import fit, linear_evaluation
+
+
+def three_blobs(count, seed):
+    """Features (count, 4) of three classes, overlapping, not centred, of different scales."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    centres = torch.tensor([[0.0, 0.0, 1.0, 0.0], [1.5, 0.0, 0.0, 0.0], [0.0, 1.5, 0.0, 0.0]])
+    features = centres[labels] + torch.randn(count, 4, generator=generator)
+    return features * torch.tensor([1.0, 10.0, 0.1, 1.0]) + torch.tensor([5.0, 0.0, -3.0, 0.0]), labels
+
+
+def newton(features, labels, l2):
+    """The minimum of mean cross entropy + l2/2 |W|^2 over standardised features, in float64: (objective, logits)."""
+    x = features.double()
+    x = (x - x.mean(0)) / x.std(0, correction=0)
+    count, dim = x.shape
+
+    def objective(flat):
+        logits = x @ flat[: 3 * dim].view(dim, 3) + flat[3 * dim :]
+        picked = logits[torch.arange(count), labels]
+        return (logits.exp().sum(1).log() - picked).mean() + l2 / 2 * (flat[: 3 * dim] ** 2).sum()
+
+    flat = torch.zeros(3 * dim + 3, dtype=torch.float64)
+    for _ in range(30):
+        gradient = torch.func.grad(objective)(flat)
+        flat = flat - torch.linalg.pinv(hessian(objective, flat), hermitian=True) @ gradient
+    assert torch.func.grad(objective)(flat).norm() < 1e-9
+    return float(objective(flat)), x @ flat[: 3 * dim].view(dim, 3) + flat[3 * dim :], objective
+
+
+@pytest.mark.parametrize("l2", [1.0, 1e-2, 1e-4])
+def test_the_classifier_minimises_the_objective(l2):
+    features, labels = three_blobs(90, 0)
+    classifier = result_of(fit(features, labels, classes=3, l2=l2))
+    best, logits, objective = newton(features, labels, l2)
+    ours = float(objective(torch.cat([classifier.weight.flatten(), classifier.bias]).double()))
+    assert best <= ours < best + 1e-4
+    assert (classifier.predict(features) == logits.argmax(1)).float().mean() > 0.98
+
+
+def test_starting_elsewhere_ends_at_the_same_classifier():
+    features, labels = three_blobs(90, 0)
+    cold = result_of(fit(features, labels, classes=3, l2=1e-2))
+    other = result_of(fit(features.flip(1), labels, classes=3, l2=1.0))
+    warm = result_of(fit(features, labels, classes=3, l2=1e-2, start=other))
+    torch.testing.assert_close(warm.weight, cold.weight, atol=0.02, rtol=0.05)
+
+
+def test_a_dead_feature_does_no_harm():
+    features, labels = three_blobs(60, 1)
+    dead = torch.cat([features, torch.full((60, 1), 7.0)], dim=1)
+    classifier = result_of(fit(dead, labels, classes=3, l2=1e-2))
+    assert torch.isfinite(classifier.weight).all()
+    assert torch.equal(classifier.predict(dead), result_of(fit(features, labels, classes=3, l2=1e-2)).predict(features))
+
+
+def test_nothing_is_chosen_on_the_test_set():
+    train, (features, labels) = three_blobs(120, 2), three_blobs(31, 3)
+    honest = result_of(linear_evaluation(train, (features, labels), classes=3, seed=0))
+    wrong_labels = result_of(linear_evaluation(train, (features, (labels + 1) % 3), classes=3, seed=0))
+    elsewhere = result_of(linear_evaluation(train, (features[:5] + 100, labels[:5]), classes=3, seed=0))
+    assert honest.l2 == wrong_labels.l2 == elsewhere.l2
+    assert wrong_labels.accuracy < honest.accuracy
+
+
+def test_the_penalty_is_the_best_on_a_split_of_the_training_set(monkeypatch):
+    train, test = three_blobs(60, 4), three_blobs(30, 5)
+    asked = []
+    real_fit = linear.fit
+    monkeypatch.setattr(linear, "fit", lambda x, y, **options: asked.append(len(x)) or real_fit(x, y, **options))
+    result = result_of(linear_evaluation(train, test, classes=3, seed=0))
+    assert asked == [48] * len(linear.L2_CANDIDATES) + [60]  # four fifths to choose, then all
+    assert result.l2 in linear.L2_CANDIDATES
+
+
+def test_every_test_image_counts_once():
+    train, test = three_blobs(90, 6), three_blobs(37, 7)
+    result = result_of(linear_evaluation(train, test, classes=3, seed=0))
+    classifier = result_of(fit(*train, classes=3, l2=result.l2))
+    assert result.accuracy == int((classifier.predict(test[0]) == test[1]).sum()) / 37
+    assert result.accuracy > 0.6

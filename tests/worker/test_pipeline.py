@@ -1,0 +1,141 @@
+"""From config to science: what a run sees, what it refuses, and what a checkpoint must agree with."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from backend.contracts.config import ExperimentConfig
+from tests.worker.conftest import result_of, tiny_config
+from worker.pipeline import (
+    ConfigError,
+    Experiment,
+    WrongCheckpointError,
+    check_fits,
+    make_recipe,
+    preview_views,
+    science_op,
+    used_images,
+)
+from worker.simclr.augmentation.blur import Blur
+from worker.simclr.augmentation.color import Color, draw_color
+from worker.simclr.augmentation.crop import Crop, Flip
+from worker.simclr.dataset import ImageDataset, Images
+
+CPU = torch.device("cpu")
+
+
+def make_config(**sections):
+    return ExperimentConfig.model_validate(tiny_config(**sections))
+
+
+@pytest.mark.parametrize("branches", ["both", "one"])
+@pytest.mark.parametrize("subset", [None, 40])
+def test_the_preview_shows_exactly_the_views_that_the_net_sees_at_that_step(tiny_images, branches, subset):
+    config = make_config(
+        dataset={"train_subset": subset},
+        augmentation={"branches": branches, "ops": [{"name": name} for name in ("crop", "flip", "color", "blur")]},
+        training={"epochs": 2},
+    )
+    experiment = Experiment(config, tiny_images, CPU)
+    seen = []
+    encoder = experiment.learner.model.encoder
+    encoder.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0].clone()))
+    for _ in experiment.pretrain():
+        pass
+    seen = [views for views in seen if len(views) == 2 * 16]
+    for step in (0, 1, len(seen) - 1):
+        views = preview_views(config, tiny_images, images=5, step=step)
+        for shown, used in zip((views.first, views.second), seen[step].chunk(2), strict=True):
+            assert shown.shape == (5, 3, 8, 8)
+            assert torch.equal(shown, used[:5].mul(255).round().to(torch.uint8))
+    originals = {pixels.numpy().tobytes() for pixels in used_images(config, tiny_images).train.pixels}
+    assert {pixels.numpy().tobytes() for pixels in views.originals} <= originals
+    assert not torch.equal(views.first, views.second)
+
+
+def test_the_default_augmentation_is_the_papers_for_cifar_10():
+    recipe = make_recipe(ExperimentConfig(), CPU)
+    crop, flip, color = recipe.ops
+    assert crop == Crop(probability=1.0, min_area=0.08, max_area=1.0, min_ratio=3 / 4, max_ratio=4 / 3)
+    assert flip == Flip(probability=0.5)
+    assert color == Color(strength=0.5, jitter_probability=0.8, grayscale_probability=0.2)
+    assert not any(isinstance(op, Blur) for op in recipe.ops)
+    drawn = draw_color(color, 20_000, torch.Generator().manual_seed(0)).factors
+    for column, (low, high) in enumerate([(0.6, 1.4)] * 3 + [(-0.1, 0.1)]):
+        assert drawn[:, column].min() == pytest.approx(low, abs=1e-3)
+        assert drawn[:, column].max() == pytest.approx(high, abs=1e-3)
+    assert ExperimentConfig().encoder.stem == "cifar"
+
+
+def test_every_field_of_every_augmentation_reaches_the_science():
+    ops = [
+        {"name": "crop", "probability": 0.9, "min_area": 0.2, "max_area": 0.7, "min_ratio": 0.5, "max_ratio": 2},
+        {"name": "flip", "probability": 0.1},
+        {"name": "color", "strength": 1, "jitter_probability": 0.3, "grayscale_probability": 0.4},
+        {"name": "blur", "probability": 0.6, "min_sigma": 0.3, "max_sigma": 1.5},
+    ]
+    config = make_config(augmentation={"ops": ops})
+    for given, made in zip(ops, map(science_op, config.augmentation.ops), strict=True):
+        assert {"name": type(made).__name__.lower(), **dataclasses.asdict(made)} == given
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"training": {"batch_size": 65}}, "training.batch_size"),
+        ({"dataset": {"train_subset": 65}}, "dataset.train_subset"),
+        ({"evaluation": {"knn_neighbors": 65}}, "evaluation.knn_neighbors"),
+        ({"resources": {"gpus": 1}}, "resources.gpus"),
+    ],
+)
+def test_a_config_that_does_not_fit_the_images_or_the_machine_is_refused_by_field(tiny_images, change, field):
+    with pytest.raises(ConfigError, match=f"^{field}: ") as caught:
+        Experiment(make_config(**change), tiny_images, CPU)
+    assert caught.value.field == field
+
+
+def test_images_that_cannot_be_evaluated_or_are_grey_are_refused(tiny_images):
+    nothing = Images(tiny_images.test.pixels[:0], tiny_images.test.labels[:0])
+    grey = Images(tiny_images.train.pixels[:, :1], tiny_images.train.labels)
+    for dataset in (
+        ImageDataset(tiny_images.train, nothing, tiny_images.classes),
+        ImageDataset(grey, tiny_images.test, tiny_images.classes),
+    ):
+        with pytest.raises(ConfigError, match=r"^dataset\.name: "):
+            check_fits(make_config(), dataset, CPU)
+
+
+def test_a_checkpoint_of_another_config_or_of_other_images_is_refused(tiny_images):
+    state = Experiment(make_config(), tiny_images, CPU, identity="a").state_dict()
+    for config, identity in (
+        (make_config(), "b"),
+        (make_config(loss={"temperature": 0.4}), "a"),
+        (make_config(augmentation={"ops": [{"name": "crop"}]}), "a"),
+    ):
+        with pytest.raises(WrongCheckpointError):
+            Experiment(config, tiny_images, CPU, identity=identity).load_state_dict(state)
+    Experiment(make_config(), tiny_images, CPU, identity="a").load_state_dict(state)
+
+
+def test_the_evaluation_looks_at_h_and_never_at_the_head(tiny_images):
+    experiment = Experiment(make_config(training={"epochs": 1}), tiny_images, CPU)
+    list(experiment.pretrain())
+    experiment.learner.model.head.register_forward_pre_hook(lambda *_: pytest.fail("the head was used"))
+    summary = result_of(experiment.evaluate())
+    assert summary["feature_dim"] == experiment.learner.model.encoder.feature_dim == 32
+    assert summary["test_images"] == 24
+
+
+def test_the_untrained_baseline_is_the_net_as_it_was_at_step_0(tiny_images):
+    config = make_config(training={"epochs": 1})
+    experiment = Experiment(config, tiny_images, CPU)
+
+    list(experiment.pretrain())
+    after = result_of(experiment.evaluate())
+    fresh = Experiment(config, tiny_images, CPU)
+    next(iter(fresh.pretrain()))
+    fresh.learner.model.load_state_dict(Experiment(config, tiny_images, CPU).learner.model.state_dict())
+    at_start = result_of(fresh.evaluate())
+    for metric in ("knn_top1", "linear_top1"):
+        assert after[f"untrained_{metric}"] == at_start[metric]
