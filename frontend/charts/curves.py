@@ -1,0 +1,62 @@
+"""Figure: one metric over the epochs of one or several runs."""
+
+from collections.abc import Iterable, Mapping
+
+import altair as alt
+import pandas as pd
+
+from backend.contracts.runs import MetricSeries
+
+TITLES: Mapping[str, str] = {
+    "loss": "Loss (NT-Xent)",
+    "contrastive_accuracy": "Contrastive accuracy",
+    "knn_top1": "kNN accuracy (test images)",
+    "images_per_second": "Images per second",
+    "learning_rate": "Learning rate",
+}
+"""The metrics that the page draws, in this order, with their axis in words."""
+_SHARES = frozenset({"contrastive_accuracy", "knn_top1"})
+
+
+def curve_points(series_of_runs: Mapping[str, Iterable[MetricSeries]], metric: str) -> pd.DataFrame:
+    """The points of one metric: columns run, epoch, step, value, in the order of the runs."""
+    rows = [
+        {"run": run, "epoch": epoch, "step": step, "value": value}
+        for run, series in series_of_runs.items()
+        for one in series
+        if one.name == metric
+        for step, epoch, value in zip(one.steps, one.epochs, one.values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["run", "epoch", "step", "value"])
+
+
+def curves(points: pd.DataFrame, metric: str, runs: list[str], *, height: int = 220) -> alt.Chart:
+    """A line for each of ``runs`` from ``curve_points``; the legend names them where there are several."""
+    is_share = metric in _SHARES
+    title = TITLES.get(metric, metric)
+    value_format = ".1%" if is_share else ",.4~g"
+    return (
+        alt.Chart(points, height=height)
+        .mark_line(point=alt.OverlayMarkDef(size=18) if len(points) <= 40 * len(runs) else False, strokeWidth=1.8)
+        .encode(
+            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
+            y=alt.Y(
+                "value:Q",
+                title=title,
+                scale=alt.Scale(zero=metric == "images_per_second"),
+                axis=alt.Axis(format="%" if is_share else "~s" if metric == "images_per_second" else "~g", tickCount=5),
+            ),
+            color=alt.Color(
+                "run:N",
+                title=None,
+                scale=alt.Scale(domain=runs),
+                legend=alt.Legend(orient="bottom", columns=1, labelLimit=500) if len(runs) > 1 else None,
+            ),
+            tooltip=[
+                alt.Tooltip("run:N", title="Run"),
+                alt.Tooltip("epoch:Q", title="Epoch", format=".2~f"),
+                alt.Tooltip("step:Q", title="Step", format=","),
+                alt.Tooltip("value:Q", title=title, format=value_format),
+            ],
+        )
+    )

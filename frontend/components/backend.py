@@ -1,0 +1,78 @@
+"""The page's way to the backend: one client, and what is shown while the backend does not answer."""
+
+import logging
+from collections.abc import Callable
+
+import streamlit as st
+
+from backend.client import ApiError, BackendUnreachableError, Client, Connection
+
+_log = logging.getLogger(__name__)
+RETRY_SECONDS = 2.0
+
+
+@st.cache_resource
+def _connect(url: str, token: str) -> Client:
+    return Client(url, token)
+
+
+def client() -> Client:
+    """The client that all sessions share. Raises BackendUnreachableError where there is no token yet."""
+    connection = Connection()
+    try:
+        token = connection.find_token()
+    except OSError as error:
+        raise BackendUnreachableError(f"no token in {connection.home}") from error
+    return _connect(connection.url, token)
+
+
+def guarded(draw: Callable[[], None]) -> bool:
+    """Draw; False where the backend does not answer. That, or its refusal, becomes a sentence that says what to do."""
+    try:
+        draw()
+    except BackendUnreachableError as error:
+        _log.info("%s", error)
+        st.warning(
+            "**The backend does not answer.** Your runs are safe and go on. "
+            "This page comes back by itself; if it does not, look at the terminal of `make up`.",
+            icon=":material/cloud_off:",
+        )
+        return False
+    except ApiError as error:
+        refused(error)
+        return error.status < 500
+    return True
+
+
+def page(draw: Callable[[], None]) -> None:
+    """Draw a whole page, guarded; while the backend is away, try again every two seconds."""
+    if not guarded(draw):
+        _wait_for_backend()
+
+
+def live(draw: Callable[[], None], *, seconds: float = 2.0, while_: bool = True) -> None:
+    """Draw a part of a page, guarded, again every few seconds while ``while_`` holds."""
+
+    def part() -> None:
+        guarded(draw)
+
+    st.fragment(part, run_every=seconds if while_ else None)()
+
+
+def refused(error: ApiError) -> None:
+    """Say what the backend has against it."""
+    if error.status == 401:
+        st.error("The backend refuses this page's token. Restart both with the same `SIMCLR_LAB_HOME`.")
+    elif error.problem.errors:
+        st.error("\n".join(f"- {one.field}: {one.message}" for one in error.problem.errors))
+    else:
+        st.error(error.problem.detail)
+
+
+@st.fragment(run_every=RETRY_SECONDS)
+def _wait_for_backend() -> None:
+    try:
+        client().runs(limit=1)
+    except (BackendUnreachableError, ApiError):
+        return
+    st.rerun()

@@ -1,0 +1,10 @@
+"""Where the pages are, for ``st.page_link`` and ``st.switch_page``; each is a script beside ``frontend/app.py``."""
+
+START = "pages/start.py"
+RUNS = "pages/runs.py"
+NEW_RUN = "pages/new_run.py"
+RUN = "pages/run.py"
+STUDIES = "pages/studies.py"
+NEW_STUDY = "pages/new_study.py"
+DATASETS = "pages/datasets.py"
+WORKERS = "pages/workers.py"

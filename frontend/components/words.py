@@ -1,0 +1,65 @@
+"""How the page says things: states, durations, shares, sizes."""
+
+from datetime import UTC, datetime
+
+from backend.contracts.config import AugmentationConfig
+from backend.contracts.runs import ENDED, RunRead, RunState
+
+STATES: dict[RunState, str] = {
+    "queued": "🕒 queued",
+    "running": "▶️ running",
+    "stopping": "⏳ stopping",
+    "succeeded": "✅ succeeded",
+    "failed": "❌ failed",
+    "stopped": "⏹️ stopped",
+}
+PHASES = {"loading": "loading images", "pretraining": "pretraining", "evaluating": "evaluating"}
+
+
+def duration(seconds: float | None) -> str:
+    """Such as ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; empty where unknown."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    for unit, size, smaller, smaller_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def percent(share: float | None) -> str:
+    """Such as ``43.1%``; a dash where there is none yet."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def size(size_bytes: float) -> str:
+    """Such as ``12.3 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Such as ``1 run`` and ``3 runs``."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def augmentation(config: AugmentationConfig) -> str:
+    """The composition, such as ``crop + flip + colour 0.5``."""
+    one = " (one branch)" if config.branches == "one" else ""
+    return config.label.replace("color", "colour") + one
+
+
+def has_ended(run: RunRead) -> bool:
+    """Whether the run will not change by itself any more."""
+    return run.state in ENDED
+
+
+def elapsed(run: RunRead) -> float | None:
+    """Seconds from the run's start to its end, or until now."""
+    if run.started_at is None:
+        return None
+    return ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()

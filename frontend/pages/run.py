@@ -1,0 +1,79 @@
+"""One run: live while it trains, then its results."""
+
+import streamlit as st
+
+from backend.contracts.runs import RunRead
+from frontend.components import backend, links, run_parts, words
+
+
+def show() -> None:
+    """The whole page, for the run that the address names."""
+    run_id = st.query_params.get("id")
+    if not run_id:
+        st.title("Run")
+        st.info("Choose a run in the list.")
+        st.page_link(links.RUNS, label="Runs", icon=":material/list:")
+        return
+    run = backend.client().run(run_id)
+    st.title(run.name)
+    if run.study_id:
+        st.page_link(links.STUDIES, label="Its study", icon=":material/grid_view:", query_params={"id": run.study_id})
+    _buttons(run)
+    backend.live(lambda: _live(run_id, expected=run.state), while_=not words.has_ended(run))
+    config, files, history = st.tabs(["Config", "Files", "History"])
+    with config:
+        run_parts.config(run)
+    with files:
+        run_parts.files(run)
+    with history:
+        run_parts.history(run)
+
+
+def _live(run_id: str, expected: str) -> None:
+    """What changes while the run goes on."""
+    run = backend.client().run(run_id)
+    if run.state != expected:
+        st.rerun()  # other buttons, and no more refreshing once it has ended
+    run_parts.state(run)
+    run_parts.results(run)
+    run_parts.live_curves(run)
+    run_parts.log(run)
+
+
+def _buttons(run: RunRead) -> None:
+    stop, resume, clone, edit, delete, _ = st.columns([1, 1, 1, 1.4, 1, 3])
+    client = backend.client()
+    if stop.button("Stop", icon=":material/stop:", disabled=run.state not in ("queued", "running"), width="stretch"):
+        client.stop_run(run.id)
+        st.rerun()
+    can_resume = run.state in ("stopped", "failed")
+    if resume.button(
+        "Resume",
+        icon=":material/play_arrow:",
+        disabled=not can_resume,
+        width="stretch",
+        help="Goes on from the newest checkpoint.",
+    ):
+        client.resume_run(run.id)
+        st.rerun()
+    if clone.button(
+        "Clone", icon=":material/content_copy:", width="stretch", help="Launches a new run with the same config."
+    ):
+        st.switch_page(links.RUN, query_params={"id": client.clone_run(run.id).id})
+    if edit.button(
+        "Change and launch", icon=":material/edit:", width="stretch", help="Opens New run with this config."
+    ):
+        st.switch_page(links.NEW_RUN, query_params={"from": run.id})
+    if delete.button("Delete", icon=":material/delete:", disabled=not words.has_ended(run), width="stretch"):
+        _confirm_delete(run)
+
+
+@st.dialog("Delete this run?")
+def _confirm_delete(run: RunRead) -> None:
+    st.write(f"**{run.name}** goes, with its curves, log and files. This cannot be undone.")
+    if st.button("Delete", type="primary"):
+        backend.client().delete_run(run.id)
+        st.switch_page(links.RUNS)
+
+
+show()

@@ -1,0 +1,98 @@
+"""Runs: the table, filtered and sorted, and the curves of the runs that are ticked."""
+
+import hashlib
+from collections.abc import Sequence
+
+import streamlit as st
+
+from backend.contracts.runs import ENDED, RunRead
+from frontend.charts.curves import TITLES, curve_points, curves
+from frontend.components import backend, links, words
+from frontend.components.runs_table import column_config, matching, run_rows
+
+_TICKED = "runs:ticked"
+_PAGE = 200
+
+
+def show() -> None:
+    """The whole page."""
+    title, button = st.columns([5, 1], vertical_alignment="bottom")
+    title.title("Runs")
+    with button:
+        st.page_link(links.NEW_RUN, label="New run", icon=":material/add_circle:")
+    text_column, state_column = st.columns([2, 1])
+    text = text_column.text_input(
+        "Find", placeholder="words of the name, dataset, augmentation, tags or notes", key="runs:find"
+    )
+    states = state_column.multiselect("State", list(words.STATES), key="runs:states", placeholder="any")
+    backend.live(lambda: _table_and_curves(text, states))
+
+
+def _table_and_curves(text: str, states: Sequence[str]) -> None:
+    page = backend.client().runs(limit=_PAGE)
+    runs = matching(page.items, text, states)
+    if not page.items:
+        st.info("There is no run yet. Start with the **Starter study** on the first page, or with **New run**.")
+        return
+    if not runs:
+        st.info("No run matches. Clear the search to see all.")
+        return
+    ticked = _table(runs)
+    shown = f"{len(runs)} of {words.count(page.total, 'run')}"
+    older = f" The newest {_PAGE} are searched." if page.total > _PAGE else ""
+    st.caption(f"{shown}. Click a name to open the run; tick several to compare their curves.{older}")
+    if ticked:
+        _overlay(ticked)
+
+
+def _table(runs: Sequence[RunRead]) -> list[RunRead]:
+    """Draw the table; the ticked runs. A click on a name opens that run."""
+    ids = [run.id for run in runs]
+    before: list[str] = st.session_state.get(_TICKED, [])
+    rows_before = [ids.index(one) for one in before if one in ids]
+    order = hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]
+    event = st.dataframe(
+        run_rows(runs),
+        hide_index=True,
+        column_config=column_config(),
+        key=f"runs:table:{order}",  # ticks are row numbers: other rows, another table, ticked anew by id
+        on_select="rerun",
+        selection_mode=["multi-row", "single-cell"],
+        selection_default={"selection": {"rows": rows_before}},
+        height=min(38 + 35 * len(runs), 560),
+        placeholder="",
+    )
+    for row, column in event.selection.cells:
+        if column == "name":
+            st.switch_page(links.RUN, query_params={"id": ids[row]})
+    ticked = [runs[row] for row in event.selection.rows if row < len(runs)]
+    st.session_state[_TICKED] = [run.id for run in ticked]
+    return ticked
+
+
+def _overlay(runs: Sequence[RunRead]) -> None:
+    st.subheader("Curves of the ticked runs")
+    names = _distinct_names(runs)
+    series = {names[run.id]: backend.client().metrics(run.id, max_points=300) for run in runs}
+    columns = st.columns(2)
+    for place, metric in enumerate(("loss", "knn_top1", "contrastive_accuracy", "images_per_second")):
+        points = curve_points(series, metric)
+        with columns[place % 2]:
+            if len(points):
+                st.altair_chart(curves(points, metric, list(series)), key=f"runs:curves:{metric}")
+            elif any(run.state not in ENDED for run in runs):
+                st.caption(f"{TITLES[metric]}: not measured yet.")
+
+
+def _distinct_names(runs: Sequence[RunRead]) -> dict[str, str]:
+    """Run id to name; runs of the same name get their seed and the end of their id."""
+    all_names = [run.name for run in runs]
+    return {
+        run.id: run.name
+        if all_names.count(run.name) == 1
+        else f"{run.name}, seed {run.config.training.seed} ({run.id[-5:]})"
+        for run in runs
+    }
+
+
+show()
