@@ -1,11 +1,13 @@
 """The FastAPI application: routes, errors, access, and what starts and ends with it."""
 
+import threading
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from backend.api import health, runs, worker, workers
+from backend.api import artifacts, datasets, health, previews, runs, stream, studies, worker, workers
 from backend.api.access import TokenMiddleware
 from backend.api.errors import handle_errors
 from backend.db import migrate
@@ -22,19 +24,24 @@ def create_app(settings: Settings) -> FastAPI:
     token = find_or_make_token(settings)
     lab = Lab(settings=settings, database=Database(settings.sqlalchemy_url), broker=Broker(settings.broker_url))
 
+    closing = threading.Event()  # tells the live streams to end
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         migrate.upgrade(lab.database)
         reconciler = Reconciler(lab)
         reconciler.start()
         yield
+        app.state.closing.set()
         reconciler.close()
         lab.close()
 
     app = FastAPI(title="SimCLR Lab", version="1", lifespan=lifespan)
     app.state.lab = lab
+    app.state.closing = closing
+    app.state.closing = threading.Event()
     api = APIRouter(prefix="/api/v1")
-    for module in (runs, workers, worker):
+    for module in (runs, stream, artifacts, studies, datasets, previews, workers, worker):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

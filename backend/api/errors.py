@@ -1,20 +1,23 @@
-"""The one place that turns errors into problem details (RFC 9457), and the strict reading of JSON bodies."""
+"""The one place that turns errors into problem details (RFC 9457)."""
 
 import json
+import math
 from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from backend.contracts.problems import FieldError, Problem
 from backend.services import errors
+from backend.services.lab import Lab
 
 PROBLEM_JSON = "application/problem+json"
+WORKER_PREFIX = "/api/v1/worker/"
 
 _STATUS: dict[type[errors.ServiceError], int] = {
     errors.NotFoundError: 404,
@@ -67,6 +70,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(errors.ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(Exception, _unexpected_error)
 
 
@@ -89,6 +93,10 @@ def _http_error(_: Request, error: Exception) -> Response:
     return ProblemResponse(error.status_code, detail, headers=dict(error.headers or {}))
 
 
+def _client_gone(_: Request, __: Exception) -> Response:
+    return ProblemResponse(400, "The connection broke off before the whole body had come.")
+
+
 def _unexpected_error(_: Request, __: Exception) -> Response:
     return ProblemResponse(500)
 
@@ -96,25 +104,3 @@ def _unexpected_error(_: Request, __: Exception) -> Response:
 def _field(location: Iterable[Any]) -> str:
     parts = [str(part) for part in location]
     return ".".join(parts[1:]) or parts[0]
-
-
-class StrictJsonRoute(APIRoute):
-    """A route that refuses what Python's parser accepts beyond JSON: NaN and Infinity."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Hand the route a request that parses strictly."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            return await handler(_StrictRequest(request.scope, request.receive))
-
-        return handle
-
-
-class _StrictRequest(Request):
-    async def json(self) -> Any:
-        return json.loads(await self.body(), parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> Any:
-    raise RequestValidationError([{"loc": ("body",), "msg": f"{constant} is no JSON", "type": "json_invalid"}])

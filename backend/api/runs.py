@@ -7,7 +7,6 @@ from fastapi import APIRouter, Path, Query, status
 from backend.api.dependencies import LabDep, Limit, Offset
 from backend.api.errors import StrictJsonRoute, problems
 from backend.contracts.runs import (
-    ArtifactRead,
     LogLine,
     MetricSeries,
     RunCreate,
@@ -109,9 +108,3 @@ def read_logs(
 def read_transitions(run_id: RunId, lab: LabDep) -> list[Transition]:
     """The moves of a run from state to state, each with time, actor and reason."""
     return runs.transitions(lab, run_id)
-
-
-@router.get("/{run_id}/artifacts")
-def list_artifacts(run_id: RunId, lab: LabDep) -> list[ArtifactRead]:
-    """The files that a run produced."""
-    return runs.artifacts(lab, run_id)

@@ -176,7 +176,7 @@ class Dataset(Base):
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     sends: Mapped[int]
-    reported_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime]  # when it was last known to wait in the broker or to be worked at
 
 
 class Worker(Base):

@@ -1,39 +1,137 @@
-"""Datasets: which there are, what a run may use, imports and their reports."""
+"""Datasets: which there are, what a run may ask of them, and their removal."""
 
-from sqlalchemy import select
+import shutil
+from pathlib import Path
+
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.contracts.config import ExperimentConfig
-from backend.contracts.datasets import DatasetStats
-from backend.db.models import Dataset
-from backend.services.errors import InvalidError
+from backend.contracts.datasets import DatasetRead, DatasetStats
+from backend.contracts.runs import ENDED
+from backend.db.models import Dataset, Run
+from backend.services.errors import ConflictError, InvalidError, NotFoundError
+from backend.services.lab import Lab
 
-SHAPES = "shapes"
-SHAPES_TRAIN_IMAGES = 5000
+SHAPES = DatasetRead(
+    name="shapes",
+    state="ready",
+    progress=1.0,
+    error=None,
+    pack_sha256=None,
+    stats=DatasetStats(
+        train_images=5000,
+        test_images=1000,
+        classes=[],
+        image_size=32,
+        channels=3,
+        size_bytes=0,
+        broken=[],
+        broken_total=0,
+    ),
+    created_at=None,
+)
+"""Built in: rendered by the worker from a seed, at whatever size the config asks for."""
+
+_CIFAR = ("cifar10", "cifar100")
+
+
+def listed(lab: Lab) -> list[DatasetRead]:
+    """All datasets: the built-in one, then the imported ones, oldest first."""
+    with lab.database.read() as session:
+        rows = session.scalars(select(Dataset).order_by(Dataset.created_at, Dataset.name)).all()
+    return [SHAPES, *map(read_model, rows)]
+
+
+def read(lab: Lab, name: str) -> DatasetRead:
+    """One dataset. Raises NotFoundError."""
+    if name == SHAPES.name:
+        return SHAPES
+    with lab.database.read() as session:
+        return read_model(get(session, name))
+
+
+def remove(lab: Lab, name: str) -> None:
+    """Delete a dataset, with its pack where no other dataset has the same images.
+
+    Raises ConflictError while an unfinished run uses it, and for ``shapes``.
+    """
+    if name == SHAPES.name:
+        raise ConflictError("'shapes' is built in and cannot be deleted.")
+    with lab.database.write() as session:
+        dataset = get(session, name, lock=True)
+        unfinished = select(func.count()).select_from(Run).where(Run.dataset == name, Run.state.not_in(ENDED))
+        if count := session.scalar(unfinished):
+            raise ConflictError(f"{count} unfinished run(s) use dataset '{name}': stop them first, then delete it.")
+        session.execute(delete(Dataset).where(Dataset.name == name))
+        same_images = select(Dataset.name).where(Dataset.pack_sha256 == dataset.pack_sha256)
+        shared = session.scalars(same_images).first() is not None
+    if dataset.pack_sha256 is not None and not shared:
+        shutil.rmtree(lab.settings.packs_dir / dataset.pack_sha256, ignore_errors=True)
+    forget_upload(lab, dataset)
+
+
+def forget_upload(lab: Lab, dataset: Dataset) -> None:
+    """Remove the uploaded zip of an import that is over. A file that was not uploaded stays."""
+    if dataset.source_path is None:
+        return
+    path = Path(dataset.source_path)
+    if path.parent == lab.settings.uploads_dir.absolute():
+        path.unlink(missing_ok=True)
+
+
+def get(session: Session, name: str, *, lock: bool = False) -> Dataset:
+    """The row of an imported dataset, locked where asked. Raises NotFoundError."""
+    statement = select(Dataset).where(Dataset.name == name)
+    dataset = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
+    if dataset is None:
+        raise NotFoundError(f"There is no dataset '{name}'.")
+    return dataset
+
+
+def read_model(dataset: Dataset) -> DatasetRead:
+    """A dataset as the API shows it."""
+    return DatasetRead.model_validate({name: getattr(dataset, name) for name in DatasetRead.model_fields})
 
 
 def check_usable(session: Session, config: ExperimentConfig) -> str | None:
-    """The pack that a run with this config will train on (None for ``shapes``).
+    """The pack that a run with this config trains on (None for ``shapes``), kept from removal until the commit.
 
-    Raises InvalidError, naming the field, where the dataset is missing, not ready, or too small.
+    Raises InvalidError, naming the field below ``config``, where the dataset is not there, not ready, or too small.
     """
     name = config.dataset.name
-    if name == SHAPES:
-        _check_size(config, SHAPES_TRAIN_IMAGES)
-        return None
-    row = session.scalars(select(Dataset).where(Dataset.name == name).with_for_update(read=True)).one_or_none()
-    if row is None:
-        raise InvalidError.field("config.dataset.name", f"there is no dataset '{name}': import it first")
-    if row.state != "ready" or row.stats is None:
-        raise InvalidError.field("config.dataset.name", f"dataset '{name}' is not ready: {row.state}")
-    _check_size(config, DatasetStats.model_validate(row.stats).train_images)
-    return row.pack_sha256
+    if name == SHAPES.name:
+        dataset = SHAPES
+    else:
+        row = session.scalars(select(Dataset).where(Dataset.name == name).with_for_update(read=True)).one_or_none()
+        if row is None:
+            raise InvalidError.field("config.dataset.name", _missing(name))
+        dataset = read_model(row)
+    if dataset.state == "importing":
+        raise InvalidError.field("config.dataset.name", f"'{name}' is still being imported: try again when it is ready")
+    if dataset.state == "failed" or dataset.stats is None:
+        raise InvalidError.field("config.dataset.name", f"the import of '{name}' failed: import it again")
+    _check_size(config, dataset.stats)
+    return dataset.pack_sha256
 
 
-def _check_size(config: ExperimentConfig, train_images: int) -> None:
-    name = config.dataset.name
-    if config.training.batch_size > train_images:
+def _missing(name: str) -> str:
+    if name in _CIFAR:
+        return f"'{name}' is not imported yet: import it first (Datasets, or POST /datasets with source 'torchvision')"
+    return f"there is no dataset '{name}': import it first, or use 'shapes', which is built in"
+
+
+def _check_size(config: ExperimentConfig, stats: DatasetStats) -> None:
+    """The conditions that the trainer checks too, told at once."""
+    name, images = config.dataset.name, stats.train_images
+    subset = config.dataset.train_subset
+    if subset is not None and subset > images:
+        raise InvalidError.field("config.dataset.train_subset", f"'{name}' has only {images} training images")
+    if config.training.batch_size > images:
         raise InvalidError.field(
-            "config.training.batch_size",
-            f"{config.training.batch_size} is more than the {train_images} training images of '{name}'",
+            "config.training.batch_size", f"must not exceed the {images} training images of '{name}'"
+        )
+    if config.evaluation.knn_neighbors > (subset or images):
+        raise InvalidError.field(
+            "config.evaluation.knn_neighbors", f"must not exceed the {subset or images} training images"
         )

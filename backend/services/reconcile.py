@@ -11,7 +11,7 @@ from sqlalchemy import select
 from backend.db.models import Run
 from backend.db.types import utc_now
 from backend.queue import BrokerUnreachableError
-from backend.services import attempts, dispatch
+from backend.services import attempts, dispatch, import_dispatch
 from backend.services.lab import Lab
 
 _LOG = logging.getLogger(__name__)
@@ -52,16 +52,20 @@ class Reconciler:
             self._pause()
 
     def _step(self) -> None:
-        now = time.monotonic()
-        watched_long_enough = now - self._watching_since >= self._lab.settings.lease_seconds
-        if watched_long_enough and not self._try("expire leases", lambda: expire_leases(self._lab)):
+        lab, now = self._lab, time.monotonic()
+        watched = now - self._watching_since
+        if watched >= lab.settings.lease_seconds and not self._try("expire leases", lambda: expire_leases(lab)):
             self._watching_since = now
-        self._try("send runs", lambda: dispatch.send_runs(self._lab))
+        self._try("send runs", lambda: dispatch.send_runs(lab))
+        self._try("send imports", lambda: import_dispatch.send_imports(lab))
         if now >= self._next_search:
             self._next_search = now + _SEARCH_SECONDS
-            self._try("search for lost runs", self._search)
+            judge = watched >= lab.settings.import_silence_seconds
+            self._try("search for lost runs", self._search_runs)
+            self._try("search for lost imports", lambda: import_dispatch.search_imports(lab, judge=judge))
+            self._try("sweep uploads", lambda: import_dispatch.sweep_uploads(lab))
 
-    def _search(self) -> None:
+    def _search_runs(self) -> None:
         """What is missing twice in a row is lost: a message on its way to a claim is missing once."""
         missing = dispatch.missing_runs(self._lab)
         lost = {run_id: sent_at for run_id, sent_at in missing.items() if self._missing.get(run_id) == sent_at}

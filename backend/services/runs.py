@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Text, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.contracts.config import ExperimentConfig
-from backend.contracts.runs import ENDED, ArtifactRead, RunCreate, RunPage, RunPatch, RunRead, RunState
+from backend.contracts.runs import ENDED, RunCreate, RunPage, RunPatch, RunRead, RunState
 from backend.contracts.runs import Transition as TransitionRead
-from backend.db.models import Artifact, Run, Transition
+from backend.db.models import Run, Transition
 from backend.db.types import utc_now
 from backend.services import datasets, states
 from backend.services.errors import ConflictError, NotFoundError
@@ -172,14 +172,6 @@ def transitions(lab: Lab, run_id: str) -> list[TransitionRead]:
         get(session, run_id)
         rows = session.scalars(select(Transition).where(Transition.run_id == run_id).order_by(Transition.id))
         return [TransitionRead.model_validate(row, from_attributes=True) for row in rows]
-
-
-def artifacts(lab: Lab, run_id: str) -> list[ArtifactRead]:
-    """The files a run produced, by name."""
-    with lab.database.read() as session:
-        get(session, run_id)
-        rows = session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name))
-        return [ArtifactRead(name=row.name, size_bytes=row.size_bytes, sha256=row.sha256) for row in rows]
 
 
 def get(session: Session, run_id: str, *, lock: bool = False) -> Run:

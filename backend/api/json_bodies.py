@@ -1,0 +1,78 @@
+"""Reading JSON bodies strictly: a size limit, and none of the NaN and Infinity that Python's parser lets through."""
+
+import json
+import math
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from backend.api.dependencies import lab_of
+from backend.services.errors import TooLargeError
+
+_M = TypeVar("_M", bound=BaseModel)
+_WORKER_SIDE = "/api/v1/worker/"
+
+
+class StrictJsonRoute(APIRoute):
+    """A route whose JSON body is small enough to hold and has finite numbers only."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Look at the body before FastAPI does, which would answer 400 to whatever is raised while it reads."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            strict = _StrictRequest(request.scope, request.receive)
+            if request.method in {"POST", "PUT", "PATCH"}:
+                await strict.check()
+            return await handler(strict)
+
+        return handle
+
+
+async def read_json(request: Request, model: type[_M]) -> _M:
+    """The body as a model, for a route that takes other bodies too. Raises RequestValidationError, TooLargeError."""
+    strict = _StrictRequest(request.scope, request.receive)
+    await strict.check()
+    try:
+        return model.model_validate_json(await strict.body())
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from error
+
+
+class _StrictRequest(Request):
+    async def stream(self) -> AsyncGenerator[bytes]:
+        settings, size = lab_of(self).settings, 0
+        from_worker = self.url.path.startswith(_WORKER_SIDE)
+        limit = settings.max_worker_json_bytes if from_worker else settings.max_json_bytes
+        async for chunk in super().stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"The request is larger than the limit of {limit} bytes.")
+            yield chunk
+
+    async def check(self) -> None:
+        """Read the body. What is no JSON at all is left to the validation that follows."""
+        try:
+            value = json.loads(await self.body() or b"null")
+        except (ValueError, RecursionError):
+            return
+        for path in _not_finite(value):
+            raise RequestValidationError([{"loc": ("body", *path), "msg": "must be a finite number", "type": "finite"}])
+
+
+def _not_finite(value: Any) -> Iterator[tuple[str | int, ...]]:
+    """The paths of NaN and infinite numbers in a parsed body."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield ()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from ((key, *path) for path in _not_finite(item))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from ((index, *path) for path in _not_finite(item))

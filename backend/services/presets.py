@@ -1,0 +1,93 @@
+"""Ready-made studies and runs to start from."""
+
+from backend.contracts.config import (
+    AugmentationConfig,
+    AugmentationOp,
+    ColorOp,
+    CropOp,
+    DatasetConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    ExperimentConfig,
+    LossConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from backend.contracts.studies import Axis, AxisPoint, Preset, StudyCreate
+
+SMALL = EncoderConfig(arch="resnet18", width=0.25, stem="stride2")
+
+# Chosen so that six runs end within five minutes on two cores and still tell the three augmentations apart.
+STARTER = ExperimentConfig(
+    dataset=DatasetConfig(name="shapes"),
+    augmentation=AugmentationConfig(ops=(CropOp(), ColorOp(strength=1.0))),
+    encoder=SMALL,
+    loss=LossConfig(temperature=0.5),
+    optimizer=OptimizerConfig(learning_rate=0.3, lr_scaling="linear", warmup_epochs=1),
+    training=TrainingConfig(epochs=20, batch_size=256, checkpoint_every_epochs=5),
+    evaluation=EvaluationConfig(knn_every_epochs=5),
+)
+
+
+def _augmentation(label: str, *ops: AugmentationOp) -> AxisPoint:
+    return AxisPoint(label=label, set={"augmentation.ops": [op.model_dump(mode="json") for op in ops]})
+
+
+def _batch_size(size: int) -> AxisPoint:
+    return AxisPoint(label=str(size), set={"training.batch_size": size})
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        id="starter",
+        title="Starter study",
+        description="Crop, colour, and both together, by two batch sizes, on rendered shapes: six small nets that show "
+        "the paper's main point (section 3.1) in under five minutes on two processor cores.",
+        study=StudyCreate(
+            name="Starter study",
+            base=STARTER,
+            axes=[
+                Axis(
+                    name="augmentation",
+                    points=[
+                        _augmentation("crop", CropOp()),
+                        _augmentation("color", ColorOp(strength=1.0)),
+                        _augmentation("crop + color", CropOp(), ColorOp(strength=1.0)),
+                    ],
+                ),
+                Axis(name="batch size", points=[_batch_size(128), _batch_size(256)]),
+            ],
+            seeds=[0],
+        ),
+    ),
+    Preset(
+        id="smoke",
+        title="Smoke test",
+        description="A tiny net, two epochs on rendered shapes: shows in seconds that everything works.",
+        config=ExperimentConfig(
+            dataset=DatasetConfig(name="shapes", train_subset=1024),
+            encoder=SMALL.model_copy(update={"width": 0.125}),
+            training=TrainingConfig(epochs=2, batch_size=128),
+        ),
+    ),
+    Preset(
+        id="small",
+        title="Small and quick",
+        description="ResNet-18 at a quarter of its width, 30 epochs: a first look at a few thousand images, about a "
+        "minute on two processor cores.",
+        config=ExperimentConfig(encoder=SMALL),
+    ),
+    Preset(
+        id="cifar10-paper",
+        title="CIFAR-10 as in the paper",
+        description="Appendix B.9: ResNet-50 with the CIFAR stem, colour 0.5, no blur, temperature 0.5, LARS, 1000 "
+        "epochs at batch 1024. For a GPU: hours.",
+        config=ExperimentConfig(
+            dataset=DatasetConfig(name="cifar10"),
+            encoder=EncoderConfig(arch="resnet50"),
+            optimizer=OptimizerConfig(name="lars", learning_rate=1.0, lr_scaling="linear", warmup_epochs=10),
+            training=TrainingConfig(epochs=1000, batch_size=1024, checkpoint_every_epochs=10),
+            evaluation=EvaluationConfig(knn_every_epochs=10),
+        ),
+    ),
+)
