@@ -1,7 +1,6 @@
 """The FastAPI application: routes, errors, access, and what starts and ends with it."""
 
 import threading
-import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -32,14 +31,13 @@ def create_app(settings: Settings) -> FastAPI:
         reconciler = Reconciler(lab)
         reconciler.start()
         yield
-        app.state.closing.set()
+        closing.set()
         reconciler.close()
         lab.close()
 
     app = FastAPI(title="SimCLR Lab", version="1", lifespan=lifespan)
     app.state.lab = lab
     app.state.closing = closing
-    app.state.closing = threading.Event()
     api = APIRouter(prefix="/api/v1")
     for module in (runs, stream, artifacts, studies, datasets, previews, workers, worker):
         api.include_router(module.router)

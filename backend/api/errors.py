@@ -1,10 +1,8 @@
 """The one place that turns errors into problem details (RFC 9457)."""
 
-import json
-import math
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,10 +12,8 @@ from starlette.requests import ClientDisconnect
 
 from backend.contracts.problems import FieldError, Problem
 from backend.services import errors
-from backend.services.lab import Lab
 
 PROBLEM_JSON = "application/problem+json"
-WORKER_PREFIX = "/api/v1/worker/"
 
 _STATUS: dict[type[errors.ServiceError], int] = {
     errors.NotFoundError: 404,

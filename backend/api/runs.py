@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 
 from backend.api.dependencies import LabDep, Limit, Offset
-from backend.api.errors import StrictJsonRoute, problems
+from backend.api.errors import problems
+from backend.api.json_bodies import StrictJsonRoute
 from backend.contracts.runs import (
     LogLine,
     MetricSeries,

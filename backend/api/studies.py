@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, status
 
 from backend.api.dependencies import LabDep
-from backend.api.errors import StrictJsonRoute, problems
+from backend.api.errors import problems
+from backend.api.json_bodies import StrictJsonRoute
 from backend.contracts.studies import Preset, StudyCreate, StudyRead, StudyResults
 from backend.services import presets, studies
 

@@ -3,7 +3,8 @@
 from fastapi import APIRouter, status
 
 from backend.api.dependencies import LabDep
-from backend.api.errors import StrictJsonRoute, problems
+from backend.api.errors import problems
+from backend.api.json_bodies import StrictJsonRoute
 from backend.api.runs import RunId
 from backend.contracts.runs import AttemptEnd, Claim, ClaimRequest, EventBatch, LeaseAnswer, RunRead
 from backend.contracts.workers import WorkerBeat
