@@ -1,0 +1,132 @@
+"""Whatever is killed in the middle of a run, it ends with the very numbers of an undisturbed one."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backend.client import ApiError
+from backend.contracts.runs import EventBatch, RunRead
+from tests.system.conftest import ROOT, RunningLab, tiny_config, wait_until
+
+pytestmark = pytest.mark.xdist_group("faults")
+
+EPOCHS = 120
+STEPS = 4 * EPOCHS
+MEASURED = {"images_per_second"}
+
+
+def results(run: RunRead) -> dict[str, object]:
+    return {name: value for name, value in run.summary.items() if name not in MEASURED}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lab: RunningLab) -> RunRead:
+    return succeed(lab, lab.launch(tiny_config(epochs=EPOCHS)))
+
+
+def succeed(lab: RunningLab, run_id: str) -> RunRead:
+    run = lab.wait_for_end(run_id)
+    assert run.state == "succeeded", run.error
+    return run
+
+
+def reasons(lab: RunningLab, run_id: str) -> list[str]:
+    return [move.reason for move in lab.client.transitions(run_id)]
+
+
+def assert_same_numbers(lab: RunningLab, run: RunRead, undisturbed: RunRead) -> None:
+    metrics = lab.metrics(run.id)
+    for name, points in metrics.items():
+        steps = [step for step, _ in points]
+        assert steps == sorted(set(steps)), f"a step of {name} is doubled"
+    assert metrics == lab.metrics(undisturbed.id)
+    assert results(run) == results(undisturbed)
+
+
+def test_an_undisturbed_run_needs_one_attempt_and_leaves_its_files(lab: RunningLab, undisturbed: RunRead):
+    assert undisturbed.attempts == 1
+    assert lab.metrics(undisturbed.id)["loss"][-1][0] == STEPS
+    assert {artifact.name for artifact in lab.client.artifacts(undisturbed.id)} == {
+        "config.json",
+        "encoder.safetensors",
+        "report.json",
+    }
+
+
+def test_kill_9_of_broker_trainer_pool_process_and_worker(lab: RunningLab, undisturbed: RunRead):
+    run_id = lab.launch(tiny_config(epochs=EPOCHS))
+    behind = lab.launch(tiny_config(epochs=1))
+
+    lab.wait_for_step(run_id, 40)
+    lab.broker().kill()
+    lab.wait_for_step(run_id, 100)
+    assert lab.client.run(run_id).attempts == 1, "without the broker a run goes on"
+
+    for attempt, (victim, step) in enumerate([(lab.trainer, 200), (lab.pool_process, 300), (lab.worker, 400)], start=2):
+        trainer = lab.trainer()
+        victim().kill()
+        trainer.wait(timeout=5)  # it does not outlive its supervisor
+        lab.wait_for_step(run_id, step)
+        assert lab.client.run(run_id).attempts == attempt
+
+    assert_same_numbers(lab, succeed(lab, run_id), undisturbed)
+    succeed(lab, behind)
+
+
+def test_stop_and_resume(lab: RunningLab, undisturbed: RunRead):
+    run_id = lab.launch(tiny_config(epochs=EPOCHS))
+    lab.wait_for_step(run_id, 100)
+    asked = time.monotonic()
+    lab.client.stop_run(run_id)
+    stopped = lab.wait_for_state(run_id, "stopped", "succeeded")
+    assert stopped.state == "stopped"
+    assert time.monotonic() - asked < 5
+    lab.client.resume_run(run_id)
+    assert_same_numbers(lab, succeed(lab, run_id), undisturbed)
+
+
+@contextmanager
+def second_worker(lab: RunningLab) -> Iterator[None]:
+    command = [sys.executable, "-m", "backend.respawn", "celery", "--quiet", "-A", "worker.app", "worker"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with subprocess.Popen(
+        [*command, "-Q", "runs", "-c", "1", "-n", "second@%h"],
+        cwd=ROOT,
+        env={**lab.environment, "PATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as worker:
+        try:
+            yield
+        finally:
+            worker.terminate()
+
+
+def test_a_worker_that_was_stopped_past_its_lease_is_refused_when_it_goes_on(lab: RunningLab, undisturbed: RunRead):
+    run_id = lab.launch(tiny_config(epochs=EPOCHS))
+    lab.wait_for_step(run_id, 20)
+    supervisor, trainer = lab.pool_process(), lab.trainer()
+    for process in (supervisor, trainer):
+        process.suspend()
+    with second_worker(lab):
+        wait_until(lambda: lab.client.run(run_id).attempts == 2, "another worker has the run")
+        with pytest.raises(ApiError) as refused:
+            lab.client.post_events(run_id, EventBatch(attempt=1, events=[]))
+        assert refused.value.status == 409
+        for process in (trainer, supervisor):
+            process.resume()
+        wait_until(lambda: not is_running(trainer), "the stale trainer is killed", seconds=10)
+        assert_same_numbers(lab, succeed(lab, run_id), undisturbed)
+    assert "lost the lease" in lab.log.read_text()
+
+
+def is_running(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
