@@ -10,7 +10,7 @@ from backend.contracts.runs import MetricSeries
 TITLES: Mapping[str, str] = {
     "loss": "Loss (NT-Xent)",
     "contrastive_accuracy": "Contrastive accuracy",
-    "knn_top1": "kNN accuracy (test images)",
+    "knn_top1": "kNN accuracy",
     "images_per_second": "Images per second",
     "learning_rate": "Learning rate",
 }

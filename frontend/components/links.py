@@ -1,10 +1,14 @@
-"""Where the pages are, for ``st.page_link`` and ``st.switch_page``; each is a script beside ``frontend/app.py``."""
+"""Where the pages are, for ``st.page_link`` and ``st.switch_page``; each is a script below ``frontend/``.
 
-START = "pages/start.py"
-RUNS = "pages/runs.py"
-NEW_RUN = "pages/new_run.py"
-RUN = "pages/run.py"
-STUDIES = "pages/studies.py"
-NEW_STUDY = "pages/new_study.py"
-DATASETS = "pages/datasets.py"
-WORKERS = "pages/workers.py"
+Not in a folder called ``pages``: Streamlit would run such a script by itself, without ``app.py``, where an address is
+opened before the first page.
+"""
+
+START = "screens/start.py"
+RUNS = "screens/runs.py"
+NEW_RUN = "screens/new_run.py"
+RUN = "screens/run.py"
+STUDIES = "screens/studies.py"
+NEW_STUDY = "screens/new_study.py"
+DATASETS = "screens/datasets.py"
+WORKERS = "screens/workers.py"

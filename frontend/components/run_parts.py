@@ -1,12 +1,13 @@
 """The parts of a run's page: state, results, curves, log, config, files, history."""
 
 import json
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from backend.contracts.runs import RunRead
-from frontend.charts.curves import curve_points, curves
+from backend.contracts.runs import MetricSeries, RunRead
+from frontend.charts.curves import TITLES, curve_points, curves
 from frontend.components import backend, words
 
 _STATE_HINTS = {
@@ -19,9 +20,9 @@ _CURVES = ("loss", "contrastive_accuracy", "knn_top1", "images_per_second")
 
 def state(run: RunRead) -> None:
     """State, phase, progress and time left; where it failed, the error and what to do."""
-    doing = f", {words.PHASES[run.phase]}" if run.phase and run.state == "running" else ""
+    doing = f" {words.PHASES[run.phase]}" if run.phase and run.state == "running" else ""
     attempt = f" · attempt {run.attempts}" if run.attempts > 1 else ""
-    st.markdown(f"{words.STATES[run.state]}{doing}{attempt} {_STATE_HINTS.get(run.state, '')}")
+    st.markdown(f"{words.badge(run.state)}{doing}{attempt} {_STATE_HINTS.get(run.state, '')}")
     if run.state == "failed":
         st.error(f"**The run failed.** {run.error or 'Its log says why.'}", icon=":material/error:")
         st.caption(
@@ -29,39 +30,45 @@ def state(run: RunRead) -> None:
             "that you mend first. The log below ends with what happened."
         )
     left = f", {words.duration(run.eta_seconds)} left" if run.eta_seconds and run.state == "running" else ""
-    took = words.elapsed(run)
-    time = f", {words.duration(took)} so far" if took is not None and not words.has_ended(run) else ""
     if not words.has_ended(run) or run.progress < 1:
-        st.progress(min(1.0, run.progress), text=f"{run.progress:.0%}{left}{time}")
+        st.progress(min(1.0, run.progress), text=f"{run.progress:.0%}{left}")
 
 
-def results(run: RunRead) -> None:
-    """The accuracies beside those of the untrained net, and the speed."""
-    summary = run.summary
-    columns = st.columns(4)
+def results(run: RunRead, series: Sequence[MetricSeries]) -> None:
+    """The accuracies beside those of the untrained net, the speed and the time; while it trains, the newest values."""
+    newest = {one.name: measured[-1] for one in series if (measured := list(one.values))}
+    columns = st.columns([3, 3, 2, 2])
     for column, name, label in (
         (columns[0], "linear_top1", "Linear accuracy"),
         (columns[1], "knn_top1", "kNN accuracy"),
     ):
-        trained, untrained = summary.get(name), summary.get(f"untrained_{name}")
+        trained, untrained = run.summary.get(name, newest.get(name)), run.summary.get(f"untrained_{name}")
         beside = None
         if trained is not None and untrained is not None:
-            beside = f"{100 * (trained - untrained):+.1f} points beside the untrained net's {untrained:.1%}"
-        column.metric(label, words.percent(trained), beside, border=True)
-    speed = summary.get("images_per_second")
-    columns[2].metric("Images per second", f"{speed:,.0f}" if speed else "-", border=True)
-    took = words.elapsed(run) if words.has_ended(run) else None
-    columns[3].metric("Time", words.duration(took) or "-", border=True)
+            beside = f"{100 * (trained - untrained):+.1f} points"
+        column.metric(
+            label,
+            words.percent(trained),
+            beside,
+            border=True,
+            height="stretch",
+            delta_description=f"untrained: {untrained:.1%}" if beside else None,
+        )
+    speed = run.summary.get("images_per_second", newest.get("images_per_second"))
+    columns[2].metric("Images per second", f"{speed:,.0f}" if speed else "-", border=True, height="stretch")
+    columns[3].metric("Time", words.duration(words.elapsed(run)) or "-", border=True, height="stretch")
 
 
-def live_curves(run: RunRead) -> None:
+def live_curves(run: RunRead, series: Sequence[MetricSeries]) -> None:
     """Loss, contrastive accuracy, kNN accuracy and throughput over the epochs."""
-    series = {run.name: backend.client().metrics(run.id, max_points=400)}
     columns = st.columns(2)
     for place, metric in enumerate(_CURVES):
-        points = curve_points(series, metric)
+        points = curve_points({run.name: series}, metric)
         with columns[place % 2]:
-            st.altair_chart(curves(points, metric, [run.name]), key=f"run:curves:{metric}")
+            if len(points):
+                st.altair_chart(curves(points, metric, [run.name]), key=f"run:curves:{metric}")
+            else:
+                st.caption(f"{TITLES[metric]}: not measured yet.")
 
 
 def log(run: RunRead) -> None:

@@ -14,13 +14,13 @@ _COLUMNS = [
     "state",
     "progress",
     "eta",
+    "linear",
+    "knn",
     "dataset",
     "batch_size",
     "augmentation",
     "epochs",
     "seed",
-    "linear",
-    "knn",
     "created",
 ]
 
@@ -30,7 +30,7 @@ def run_rows(runs: Sequence[RunRead]) -> pd.DataFrame:
     rows = [
         {
             "name": run.name,
-            "state": words.STATES[run.state],
+            "state": [run.state],
             "progress": 100 * run.progress,
             "eta": words.duration(run.eta_seconds) if run.state == "running" else "",
             "dataset": run.config.dataset.name,
@@ -59,20 +59,20 @@ def column_config() -> dict[str, Any]:
     """How Streamlit shows the columns of ``run_rows``."""
     column = st.column_config
     return {
-        "name": column.TextColumn("Run", width="medium", pinned=True),
-        "state": column.TextColumn("State", width="small"),
-        "progress": column.ProgressColumn("Progress", format="%.0f%%", min_value=0, max_value=100, width="small"),
-        "eta": column.TextColumn("ETA", width="small", help="Time until the run is done."),
-        "dataset": column.TextColumn("Dataset", width="small"),
-        "batch_size": column.NumberColumn("Batch size", format="%d", width="small"),
-        "augmentation": column.TextColumn("Augmentation"),
-        "epochs": column.NumberColumn("Epochs", format="%d", width="small"),
-        "seed": column.NumberColumn("Seed", format="%d", width="small"),
-        "linear": column.NumberColumn(
-            "Linear", format="%.1f%%", width="small", help="Linear accuracy on the test images."
+        "name": column.TextColumn("Run", width=280),
+        "state": column.MultiselectColumn(
+            "State", options=list(words.STATES), color=list(words.STATES.values()), width=105
         ),
-        "knn": column.NumberColumn("kNN", format="%.1f%%", width="small", help="kNN accuracy on the test images."),
-        "created": column.DatetimeColumn("Launched", format="distance", width="small"),
+        "progress": column.ProgressColumn("Progress", format="%.0f%%", min_value=0, max_value=100, width=110),
+        "eta": column.TextColumn("ETA", width=95, help="Time until the run is done."),
+        "linear": column.NumberColumn("Linear", format="%.1f%%", width=75, help="Linear accuracy on the test images."),
+        "knn": column.NumberColumn("kNN", format="%.1f%%", width=75, help="kNN accuracy on the test images."),
+        "dataset": column.TextColumn("Dataset", width=100),
+        "batch_size": column.NumberColumn("Batch size", format="%d", width=85),
+        "augmentation": column.TextColumn("Augmentation", width=170),
+        "epochs": column.NumberColumn("Epochs", format="%d", width=70),
+        "seed": column.NumberColumn("Seed", format="%d", width=60),
+        "created": column.DatetimeColumn("Launched", format="distance", width=130),
     }
 
 

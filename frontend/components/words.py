@@ -6,14 +6,28 @@ from backend.contracts.config import AugmentationConfig
 from backend.contracts.runs import ENDED, RunRead, RunState
 
 STATES: dict[RunState, str] = {
-    "queued": "🕒 queued",
-    "running": "▶️ running",
-    "stopping": "⏳ stopping",
-    "succeeded": "✅ succeeded",
-    "failed": "❌ failed",
-    "stopped": "⏹️ stopped",
+    "queued": "gray",
+    "running": "blue",
+    "stopping": "orange",
+    "succeeded": "green",
+    "failed": "red",
+    "stopped": "violet",
+}
+"""Every state with its colour; the word is always shown too."""
+_ICONS: dict[RunState, str] = {
+    "queued": "schedule",
+    "running": "play_arrow",
+    "stopping": "hourglass_bottom",
+    "succeeded": "check",
+    "failed": "error",
+    "stopped": "stop",
 }
 PHASES = {"loading": "loading images", "pretraining": "pretraining", "evaluating": "evaluating"}
+
+
+def badge(state: RunState) -> str:
+    """The state as coloured text in Markdown."""
+    return f":{STATES[state]}-badge[:material/{_ICONS[state]}: {state}]"
 
 
 def duration(seconds: float | None) -> str:

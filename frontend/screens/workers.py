@@ -21,7 +21,7 @@ def _list() -> None:
     rows = [
         {
             "worker": worker.id,
-            "is": "✅ alive" if worker.alive else "💤 silent",
+            "is": "alive" if worker.alive else "silent",
             "device": worker.device,
             "cores": worker.cores,
             "memory": words.size(worker.memory_bytes),
@@ -55,4 +55,5 @@ def _list() -> None:
             st.switch_page(links.RUN, query_params={"id": str(run_id)})
 
 
-show()
+if __name__ == "__main__":
+    show()

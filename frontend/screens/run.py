@@ -35,37 +35,30 @@ def _live(run_id: str, expected: str) -> None:
     if run.state != expected:
         st.rerun()  # other buttons, and no more refreshing once it has ended
     run_parts.state(run)
-    run_parts.results(run)
-    run_parts.live_curves(run)
+    series = backend.client().metrics(run_id, max_points=400)
+    run_parts.results(run, series)
+    run_parts.live_curves(run, series)
     run_parts.log(run)
 
 
 def _buttons(run: RunRead) -> None:
-    stop, resume, clone, edit, delete, _ = st.columns([1, 1, 1, 1.4, 1, 3])
     client = backend.client()
-    if stop.button("Stop", icon=":material/stop:", disabled=run.state not in ("queued", "running"), width="stretch"):
-        client.stop_run(run.id)
-        st.rerun()
-    can_resume = run.state in ("stopped", "failed")
-    if resume.button(
-        "Resume",
-        icon=":material/play_arrow:",
-        disabled=not can_resume,
-        width="stretch",
-        help="Goes on from the newest checkpoint.",
-    ):
-        client.resume_run(run.id)
-        st.rerun()
-    if clone.button(
-        "Clone", icon=":material/content_copy:", width="stretch", help="Launches a new run with the same config."
-    ):
-        st.switch_page(links.RUN, query_params={"id": client.clone_run(run.id).id})
-    if edit.button(
-        "Change and launch", icon=":material/edit:", width="stretch", help="Opens New run with this config."
-    ):
-        st.switch_page(links.NEW_RUN, query_params={"from": run.id})
-    if delete.button("Delete", icon=":material/delete:", disabled=not words.has_ended(run), width="stretch"):
-        _confirm_delete(run)
+    can_stop, can_resume = run.state in ("queued", "running"), run.state in ("stopped", "failed")
+    with st.container(horizontal=True):
+        if st.button("Stop", icon=":material/stop:", disabled=not can_stop, help="Writes a checkpoint first."):
+            client.stop_run(run.id)
+            st.rerun()
+        if st.button(
+            "Resume", icon=":material/play_arrow:", disabled=not can_resume, help="Goes on from the newest checkpoint."
+        ):
+            client.resume_run(run.id)
+            st.rerun()
+        if st.button("Clone", icon=":material/content_copy:", help="Launches a new run with the same config."):
+            st.switch_page(links.RUN, query_params={"id": client.clone_run(run.id).id})
+        if st.button("Change and launch", icon=":material/edit:", help="Opens New run with this config."):
+            st.switch_page(links.NEW_RUN, query_params={"from": run.id})
+        if st.button("Delete", icon=":material/delete:", disabled=not words.has_ended(run)):
+            _confirm_delete(run)
 
 
 @st.dialog("Delete this run?")
@@ -76,4 +69,5 @@ def _confirm_delete(run: RunRead) -> None:
         st.switch_page(links.RUNS)
 
 
-show()
+if __name__ == "__main__":
+    show()

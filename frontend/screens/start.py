@@ -65,4 +65,5 @@ def _ways_on() -> None:
     study.page_link(links.NEW_STUDY, label="Set up a study", icon=":material/library_add:")
 
 
-show()
+if __name__ == "__main__":
+    show()

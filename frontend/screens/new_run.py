@@ -77,4 +77,5 @@ def _refused(config: ExperimentConfig | None) -> dict[str, str]:
     return errors if config is not None and config == refused else {}
 
 
-show()
+if __name__ == "__main__":
+    show()

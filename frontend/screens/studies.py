@@ -136,4 +136,5 @@ def _varied(study: StudyRead) -> str:
     )
 
 
-show()
+if __name__ == "__main__":
+    show()

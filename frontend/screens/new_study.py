@@ -101,4 +101,5 @@ def _launch(request: StudyCreate) -> None:
     st.switch_page(links.STUDIES, query_params={"id": study.id})
 
 
-show()
+if __name__ == "__main__":
+    show()

@@ -159,4 +159,5 @@ def _confirm_delete(name: str) -> None:
         st.rerun()
 
 
-show()
+if __name__ == "__main__":
+    show()

@@ -95,4 +95,5 @@ def _distinct_names(runs: Sequence[RunRead]) -> dict[str, str]:
     }
 
 
-show()
+if __name__ == "__main__":
+    show()
