@@ -11,8 +11,13 @@ if ROOT not in sys.path:  # Streamlit puts only this file's folder on the path
 
 from frontend.components import backend, links  # noqa: E402 - after the path is set
 
-st.set_page_config(page_title="SimCLR Lab", page_icon=str(Path(__file__).with_name("favicon.svg")), layout="wide")
-st.html("<style>[data-testid=stMainBlockContainer] { padding-top: 3rem }</style>")
+st.set_page_config(
+    page_title="SimCLR Lab",
+    page_icon=str(Path(__file__).with_name("favicon.svg")),
+    layout="wide",
+    initial_sidebar_state=210,
+)
+st.html("<style>[data-testid=stMainBlockContainer] { padding: 3rem 3rem 4rem }</style>")
 page = st.navigation(
     [
         st.Page(links.START, title="Start", icon=":material/home:", default=True),

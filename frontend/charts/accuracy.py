@@ -4,6 +4,7 @@ In both, every run is a dot, the mean over runs that differ only in their seed i
 reaches from the lowest to the highest of them.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,7 +79,7 @@ def planned_augmentations(study: StudyRead) -> list[str]:
     return [point.label for point in axis.points] if axis else [study.base.augmentation.label]
 
 
-def against_batch_size(results: StudyResults, metric: str = "linear_top1", *, height: int = 340) -> alt.LayerChart:
+def against_batch_size(results: StudyResults, metric: str = "linear_top1", *, height: int = 400) -> alt.LayerChart:
     """Accuracy against batch size (logarithmic), a line for each augmentation."""
     points = accuracy_points(results, metric)
     sizes = planned_batch_sizes(results.study)
@@ -93,12 +94,12 @@ def against_batch_size(results: StudyResults, metric: str = "linear_top1", *, he
     line = (
         alt.Chart(with_means(points))
         .mark_line(strokeWidth=2)
-        .encode(x=x, y=_y("mean", metric), color=series, detail="series:N")
+        .encode(x=x, y=_y("mean", metric, points), color=series, detail="series:N")
     )
     return _layered([*_untrained(points, metric), line, *marks], height)
 
 
-def against_augmentation(results: StudyResults, metric: str = "linear_top1", *, height: int = 340) -> alt.LayerChart:
+def against_augmentation(results: StudyResults, metric: str = "linear_top1", *, height: int = 400) -> alt.LayerChart:
     """Accuracy against augmentation, side by side for each batch size."""
     points = accuracy_points(results, metric)
     sizes = [str(size) for size in planned_batch_sizes(results.study)]
@@ -142,14 +143,16 @@ def _seed_layers(
         alt.Tooltip("seed:Q", title="Seed"),
         alt.Tooltip("run:N", title="Run"),
     ]
-    bar = alt.Chart(means).mark_rule(strokeWidth=2).encode(**shared, y=_y("lowest", metric), y2="highest:Q")
+    bar = alt.Chart(means).mark_rule(strokeWidth=2).encode(**shared, y=_y("lowest", metric, points), y2="highest:Q")
     mean = (
         alt.Chart(means)
-        .mark_point(shape="diamond", size=110, filled=True, opacity=1)
-        .encode(**shared, y=_y("mean", metric), tooltip=of_mean)
+        .mark_point(shape="diamond", size=190, filled=False, strokeWidth=2)
+        .encode(**shared, y=_y("mean", metric, points), tooltip=of_mean)
     )
     dot = (
-        alt.Chart(points).mark_circle(size=38, opacity=0.75).encode(**shared, y=_y("accuracy", metric), tooltip=of_run)
+        alt.Chart(points)
+        .mark_circle(size=42, opacity=0.85)
+        .encode(**shared, y=_y("accuracy", metric, points), tooltip=of_run)
     )
     return [bar, mean, dot]
 
@@ -159,7 +162,7 @@ def _untrained(points: pd.DataFrame, metric: str) -> list[alt.Chart]:
     known = points["untrained"].dropna()
     frame = pd.DataFrame({"mean": [known.mean()] if len(known) else [], "text": ["untrained net"] * bool(len(known))})
     base = alt.Chart(frame).encode(
-        y=_y("mean", metric), tooltip=[alt.Tooltip("mean:Q", title="Untrained net", format=".1%")]
+        y=_y("mean", metric, points), tooltip=[alt.Tooltip("mean:Q", title="Untrained net", format=".1%")]
     )
     line = base.mark_rule(strokeDash=[5, 4], color=palette.BASELINE, strokeWidth=1.5)
     text = base.mark_text(align="left", dx=4, dy=-7, color=palette.BASELINE, x=0).encode(text="text:N")
@@ -173,11 +176,13 @@ def _colour(points: pd.DataFrame, planned: list[str], column: str, title: str) -
     )
 
 
-def _y(column: str, metric: str) -> alt.Y:
+def _y(column: str, metric: str, points: pd.DataFrame) -> alt.Y:
+    highest = points[["accuracy", "untrained"]].max(axis=None) if len(points) else None
+    top = min(1.0, math.ceil(12 * highest) / 10) if highest else 1.0
     return alt.Y(
         f"{column}:Q",
-        title=f"{METRICS[metric]} (share of test images)",
-        scale=alt.Scale(domainMin=0, nice=True),
+        title=f"{METRICS[metric]}, test images",
+        scale=alt.Scale(domain=[0, top]),
         axis=alt.Axis(format=".0%", tickCount=6),
     )
 

@@ -52,10 +52,11 @@ def _dataset(dataset: DatasetRead) -> None:
             st.progress(min(1.0, dataset.progress), text=f"importing, {dataset.progress:.0%}")
         elif dataset.state == "failed":
             st.error(f"{dataset.error or 'The import failed.'} Delete it, mend the file, and bring it again.")
+        if dataset.name == "shapes":
+            st.caption("Coloured shapes, drawn here from a seed. Always ready, nothing to download.")
         if dataset.stats:
             _stats(dataset.stats)
-        elif dataset.name == "shapes":
-            st.caption("Coloured shapes drawn here from a seed. Always ready, nothing to download.")
+
     if dataset.created_at is not None and button.button(
         "", icon=":material/delete:", key=f"datasets:delete:{dataset.name}", help="Delete this dataset"
     ):
@@ -63,14 +64,16 @@ def _dataset(dataset: DatasetRead) -> None:
 
 
 def _stats(stats: DatasetStats) -> None:
-    colour = "colour" if stats.channels == 3 else "grey"
-    st.caption(
-        f"{stats.train_images:,} training and {stats.test_images:,} test images · "
-        f"{words.count(len(stats.classes), 'class', 'classes')} · {stats.image_size} by {stats.image_size} {colour} · "
-        f"{words.size(stats.size_bytes)}"
-    )
-    with st.expander("Classes"):
-        st.write(", ".join(stats.classes))
+    facts = [f"{stats.train_images:,} training and {stats.test_images:,} test images"]
+    if stats.classes:
+        facts.append(words.count(len(stats.classes), "class", "classes"))
+    facts.append(f"{stats.image_size} by {stats.image_size} {'colour' if stats.channels == 3 else 'grey'}")
+    if stats.size_bytes:
+        facts.append(words.size(stats.size_bytes))
+    st.caption(" · ".join(facts))
+    if stats.classes:
+        with st.expander("Classes"):
+            st.write(", ".join(stats.classes))
     if stats.broken_total:
         with st.expander(
             f":orange[{words.count(stats.broken_total, 'file')} could not be read and {_is(stats)} left out]"

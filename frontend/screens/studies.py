@@ -66,7 +66,8 @@ def _live(study_id: str, metric: str, *, was_finished: bool) -> None:
         st.rerun()
     _progress(results.study, results)
     if was_finished:
-        st.success(" ".join(tell(results, metric)), icon=":material/lightbulb:")
+        first, *rest = tell(results, metric)
+        st.success("\n".join([first, "", *(f"- {sentence}" for sentence in rest)]), icon=":material/lightbulb:")
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Accuracy against augmentation")
