@@ -177,8 +177,8 @@ def _colour(points: pd.DataFrame, planned: list[str], column: str, title: str) -
 
 
 def _y(column: str, metric: str, points: pd.DataFrame) -> alt.Y:
-    highest = points[["accuracy", "untrained"]].max(axis=None) if len(points) else None
-    top = min(1.0, math.ceil(12 * highest) / 10) if highest else 1.0
+    highest = [float(points[name].max()) for name in ("accuracy", "untrained") if points[name].notna().any()]
+    top = min(1.0, math.ceil(12 * max(highest)) / 10) if highest else 1.0
     return alt.Y(
         f"{column}:Q",
         title=f"{METRICS[metric]}, test images",
