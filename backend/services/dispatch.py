@@ -40,7 +40,7 @@ def missing_runs(lab: Lab) -> dict[str, datetime]:
     settled = utc_now() - timedelta(seconds=_SETTLED_SECONDS)
     with lab.database.read() as session:
         rows = session.execute(select(Run.id, Run.sent_at).where(Run.state == "queued", Run.sent_at < settled))
-        sent = dict(rows)
+        sent = {row.id: row.sent_at for row in rows}
     if not sent:
         return {}
     waiting = lab.broker.waiting(RUNS_QUEUE)

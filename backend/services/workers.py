@@ -26,7 +26,7 @@ def listed(lab: Lab) -> list[WorkerRead]:
     recent = select(Worker).where(Worker.last_seen > now - timedelta(hours=SHOWN_HOURS))
     at_work = select(Run.worker_id, Run.id).where(Run.state.in_(("running", "stopping")))
     with lab.database.read() as session:
-        run_of = dict(session.execute(at_work))
+        run_of = {row.worker_id: row.id for row in session.execute(at_work)}
         rows = session.scalars(recent.order_by(Worker.last_seen.desc(), Worker.id)).all()
     alive_since = now - timedelta(seconds=ALIVE_SECONDS)
     return [
