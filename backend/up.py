@@ -117,9 +117,13 @@ def check_port(port: int, variable: str, what: str) -> None:
 
 
 def environment(settings: UpSettings) -> dict[str, str]:
-    """What every process gets: this Python first, this project, and the settings made explicit."""
+    """What every process gets: this Python first, this project, and the settings made explicit.
+
+    Bytecode is written whatever the environment says: without it every start compiles every library again.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **inherited,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",

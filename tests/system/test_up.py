@@ -16,6 +16,11 @@ pytestmark = pytest.mark.xdist_group("up")
 EPOCHS = 100
 
 
+def busyness() -> float:
+    """How many times slower than alone this process is, as others use the processors too (other tests do)."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def refusal(lab: RunningLab, **settings: str) -> str:
     """The one line with which the lab refuses to start."""
     done = subprocess.run(
@@ -90,7 +95,7 @@ def test_ctrl_c_leaves_no_process_and_what_ran_or_waited_goes_on_at_the_next_sta
     lab.stop()
     assert lab.processes() == []
 
-    assert lab.start() < 15
+    assert lab.start() < 15 * busyness()
     wait_until(lambda: lab.client.run(running).state != "queued", "the run goes on")
     ended = lab.wait_for_end(running)
     assert (ended.state, ended.attempts) == ("succeeded", 2)
