@@ -33,10 +33,11 @@ def curve_points(series_of_runs: Mapping[str, Iterable[MetricSeries]], metric: s
 def curves(points: pd.DataFrame, metric: str, runs: list[str], *, height: int = 220) -> alt.Chart:
     """A line for each of ``runs`` from ``curve_points``; the legend names them where there are several."""
     is_share = metric in _SHARES
+    legend_rows = len(runs) if len(runs) > 1 else 0
     title = TITLES.get(metric, metric)
     value_format = ".1%" if is_share else ",.4~g"
     return (
-        alt.Chart(points, height=height)
+        alt.Chart(points, height=height + 24 * legend_rows)
         .mark_line(point=alt.OverlayMarkDef(size=18) if len(points) <= 40 * len(runs) else False, strokeWidth=1.8)
         .encode(
             x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
@@ -50,7 +51,7 @@ def curves(points: pd.DataFrame, metric: str, runs: list[str], *, height: int = 
                 "run:N",
                 title=None,
                 scale=alt.Scale(domain=runs),
-                legend=alt.Legend(orient="bottom", columns=1, labelLimit=500) if len(runs) > 1 else None,
+                legend=alt.Legend(orient="bottom", columns=1, labelLimit=600) if legend_rows else None,
             ),
             tooltip=[
                 alt.Tooltip("run:N", title="Run"),

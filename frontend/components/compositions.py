@@ -19,12 +19,12 @@ def compositions(base: AugmentationConfig) -> Mapping[str, tuple[Any, ...]]:
         "none": (),
         "flip": (flip,),
         "crop": (crop, flip),
-        "colour": (color,),
+        "color": (color,),
         "blur": (blur,),
-        "crop + colour": (crop, flip, color),
+        "crop + color": (crop, flip, color),
         "crop + blur": (crop, flip, blur),
-        "colour + blur": (color, blur),
-        "crop + colour + blur": (crop, flip, color, blur),
+        "color + blur": (color, blur),
+        "crop + color + blur": (crop, flip, color, blur),
     }
 
 

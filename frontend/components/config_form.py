@@ -17,7 +17,7 @@ from frontend.components.config_fields import (
 
 OPS = "augmentation.ops"
 _OPEN_SECTIONS = ("dataset", "augmentation", "training")
-_TITLES = {"color": "Colour", "optimizer": "Optimiser", "head": "Projection head"}
+_TITLES = {"optimizer": "Optimiser", "head": "Projection head"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ class ConfigForm:
             "Transformations, in this order",
             [section.name for section in self._transformations],
             key=self._key(OPS),
-            format_func=_op_title,
             help="Each view of an image goes through these, with parameters drawn anew.",
         )
         _show_error(errors, OPS)
@@ -89,7 +88,7 @@ class ConfigForm:
         for name in chosen:
             section = next(one for one in self._transformations if one.name == name)
             wrong = any(path == name or path.startswith(f"{name}.") for path in errors)
-            with st.expander(f"{_op_title(name)}: parameters", expanded=wrong):
+            with st.expander(f"Parameters of {name}", expanded=wrong):
                 st.caption(section.help.replace("``", "`"))
                 _show_error(errors, name)
                 self._draw_fields(section.fields, errors, ())
@@ -132,16 +131,27 @@ class ConfigForm:
         return [f.path for section in self._transformations for f in section.fields]
 
 
+def in_words(errors: Mapping[str, str]) -> str:
+    """The errors as a list in Markdown, with the fields' labels."""
+    labels = {
+        field.path: f"{_TITLES.get(section.name, section.title)}, {field.label}"
+        for section in [*config_sections(), *transformation_sections()]
+        for field in section.fields
+    }
+    return "\n".join(f"- **{labels.get(path, path)}**: {sentence(message)}" for path, message in errors.items())
+
+
+def sentence(message: str) -> str:
+    """The message with a capital letter."""
+    return message[:1].upper() + message[1:]
+
+
 def _values_of(config: ExperimentConfig) -> dict[str, Any]:
     """Form values: fields by path, the names of the transformations, and their parameters."""
     values = flatten(config) | {OPS: list(dict.fromkeys(op.name for op in config.augmentation.ops))}
     for op in config.augmentation.ops:
         values |= {f"{op.name}.{key}": value for key, value in op.model_dump().items() if key != "name"}
     return values
-
-
-def _op_title(name: str) -> str:
-    return _TITLES.get(name, name.capitalize())
 
 
 def _step(default: float) -> float:
@@ -151,4 +161,4 @@ def _step(default: float) -> float:
 
 def _show_error(errors: Mapping[str, str], path: str) -> None:
     if path in errors:
-        st.markdown(f":red[:material/error: {errors[path]}]")
+        st.markdown(f":red[:material/error: {sentence(errors[path])}]")

@@ -62,9 +62,9 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
 
 
 def augmentation(config: AugmentationConfig) -> str:
-    """The composition, such as ``crop + flip + colour 0.5``."""
+    """The composition, such as ``crop + flip + color 0.5``."""
     one = " (one branch)" if config.branches == "one" else ""
-    return config.label.replace("color", "colour") + one
+    return config.label + one
 
 
 def has_ended(run: RunRead) -> bool:

@@ -9,7 +9,7 @@ from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import RunCreate
 from frontend.components import backend, links, words
 from frontend.components.config_fields import field_errors
-from frontend.components.config_form import ConfigForm
+from frontend.components.config_form import ConfigForm, in_words
 from frontend.components.views import views
 
 _REFUSED = "new_run:refused"
@@ -56,7 +56,7 @@ def _launch(name: str, config: ExperimentConfig | None, errors: dict[str, str]) 
             f"peak learning rate {config.peak_learning_rate:.4g}"
         )
     if errors:
-        st.error("Mend this first:\n" + "\n".join(f"- {path}: {message}" for path, message in errors.items()))
+        st.error(f"Mend this first:\n{in_words(errors)}")
     if st.button("Launch", type="primary", icon=":material/rocket_launch:", disabled=config is None) and config:
         request: dict[str, Any] = {"config": config} | ({"name": name.strip()} if name.strip() else {})
         try:

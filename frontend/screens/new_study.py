@@ -8,7 +8,7 @@ from backend.contracts.studies import StudyCreate
 from frontend.components import backend, links, words
 from frontend.components.compositions import MAX_RUNS, axes, compositions, number_of_runs, whole_numbers
 from frontend.components.config_fields import field_errors
-from frontend.components.config_form import OPS, ConfigForm
+from frontend.components.config_form import OPS, ConfigForm, in_words
 
 _DECIDED_BY_THE_STUDY = (OPS, "training.batch_size", "training.seed")
 _FILLED_FROM = "new_study:filled_from"
@@ -45,7 +45,7 @@ def _varied(shown: ExperimentConfig, *, blocked: dict[str, str], base: Experimen
     names = st.multiselect(
         "Augmentations",
         list(compositions(shown.augmentation)),
-        default=["crop", "colour", "crop + colour"],
+        default=["crop", "color", "crop + color"],
         key="new_study:augmentations",
         help="'crop' includes the flip, as in the paper.",
     )
@@ -54,7 +54,7 @@ def _varied(shown: ExperimentConfig, *, blocked: dict[str, str], base: Experimen
     runs = number_of_runs([len(names), len(sizes or []), len(seeds or [])])
     st.caption(f"**{words.count(runs, 'run')}**, one for every combination.")
     if blocked:
-        st.error("Mend this first:\n" + "\n".join(f"- {path}: {message}" for path, message in blocked.items()))
+        st.error(f"Mend this first:\n{in_words(blocked)}")
     missing = _what_is_missing(name, names, sizes, seeds, runs)
     if missing:
         st.caption(missing)
@@ -96,7 +96,7 @@ def _launch(request: StudyCreate) -> None:
         if error.status != 422:
             raise
         found = field_errors((one.field.split("."), one.message) for one in error.problem.errors)
-        st.error("\n".join(f"- {path}: {message}" for path, message in found.items()) or error.problem.detail)
+        st.error(in_words(found) or error.problem.detail)
         return
     st.switch_page(links.STUDIES, query_params={"id": study.id})
 

@@ -59,7 +59,10 @@ def page(request: pytest.FixtureRequest, chromium: Browser, tmp_path: Path) -> G
     opened.on("console", lambda one: errors.append(one.text) if is_error(one) else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
     yield opened
-    opened.screenshot(path=tmp_path / "last.png", full_page=True)
+    height = opened.evaluate("document.querySelector('[data-testid=stMainBlockContainer]')?.scrollHeight ?? 900")
+    opened.set_viewport_size({"width": 1400, "height": min(2600, max(900, height))})  # the page scrolls inside
+    opened.wait_for_timeout(500)
+    opened.screenshot(path=tmp_path / "last.png")
     context.close()
     outside = {url for url in requested if urlparse(url).scheme != "data" and urlparse(url).hostname != "127.0.0.1"}
     assert requested

@@ -38,7 +38,7 @@ def test_a_click_on_the_starter_study_leads_to_its_page_which_fills_in_and_tells
     (study,) = lab.client.studies()
 
     for result in lab.client.study_results(study.id).results:
-        labels = set(result.cell["augmentation"].replace("colour", "color").split(" + "))
+        labels = set(result.cell["augmentation"].split(" + "))
         linear = 0.5 if {"crop", "color"} <= labels else 0.2 if "crop" in labels else 0.33
         train(lab.client, result.run.id, linear=linear, knn=linear - 0.05)
 
@@ -126,7 +126,7 @@ def test_what_the_backend_refuses_stands_at_its_field(lab: Lab, page: Page):
     batch.press("Enter")
     page.get_by_role("button", name="Launch").click()
     expect(page.get_by_text(re.compile("Mend this first"))).to_be_visible()
-    expect(page.get_by_text(re.compile("batch_size: .*5000 training images"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Batch size: .*5000 training images"))).to_be_visible()
     assert lab.client.runs().total == before
 
 
