@@ -1,0 +1,94 @@
+"""Packs: named by their content, verified, memory-mapped, complete or not there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from worker.simclr.pack import PackDamagedError, PackWriter, load_pack
+
+
+def images(count=6, size=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+
+
+def write(packs, *, seed=0, classes=("a", "b")):
+    with PackWriter(packs, classes, 8) as writer:
+        for number, image in enumerate(images(seed=seed)):
+            writer.add("test" if number < 2 else "train", image, number % 2)
+        return writer.finish()
+
+
+def test_a_pack_gives_back_what_was_written(tmp_path):
+    _, directory = write(tmp_path)
+    dataset = load_pack(directory, verify=True)
+    assert np.array_equal(dataset.test.pixels.numpy(), images()[:2])
+    assert np.array_equal(dataset.train.pixels.numpy(), images()[2:])
+    assert dataset.train.labels.tolist() == [0, 1, 0, 1]
+    assert dataset.train.labels.dtype == torch.int64
+    assert dataset.classes == ("a", "b")
+
+
+def test_the_name_is_the_hash_of_the_content(tmp_path):
+    sha256, directory = write(tmp_path / "one")
+    assert directory.name == sha256
+    assert write(tmp_path / "two")[0] == sha256
+    assert write(tmp_path / "two", seed=1)[0] != sha256
+    assert write(tmp_path / "two", classes=("a", "c"))[0] != sha256
+
+
+def test_writing_the_same_pack_again_keeps_the_first(tmp_path):
+    _, directory = write(tmp_path)
+    before = (directory / "pack.json").stat().st_ino
+    write(tmp_path)
+    assert (directory / "pack.json").stat().st_ino == before
+    assert [path.name for path in tmp_path.iterdir()] == [directory.name]
+
+
+def test_a_pack_that_is_not_finished_is_not_there(tmp_path):
+    with PackWriter(tmp_path, ("a", "b"), 8) as writer:
+        writer.add("train", images()[0], 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["train.bin", "test.bin", "train_labels.npy"])
+def test_one_flipped_bit_is_found(tmp_path, file):
+    _, directory = write(tmp_path)
+    content = bytearray((directory / file).read_bytes())
+    content[-1] ^= 1
+    (directory / file).write_bytes(content)
+    with pytest.raises(PackDamagedError, match="import the dataset again"):
+        load_pack(directory, verify=True)
+
+
+@pytest.mark.parametrize("file", ["pack.json", "train.bin", "test_labels.npy"])
+def test_a_missing_file_says_what_to_do(tmp_path, file):
+    _, directory = write(tmp_path)
+    (directory / file).unlink()
+    with pytest.raises(PackDamagedError, match="import the dataset again"):
+        load_pack(directory)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    _, directory = write(tmp_path)
+    content = (directory / "train.bin").read_bytes()
+    (directory / "train.bin").write_bytes(content[:-1])
+    with pytest.raises(PackDamagedError):
+        load_pack(directory)
+
+
+def test_pixels_are_mapped_and_the_file_is_never_changed(tmp_path):
+    _, directory = write(tmp_path)
+    before = (directory / "train.bin").read_bytes()
+    pixels = load_pack(directory).train.pixels
+    assert any("train.bin" in line for line in _mapped_files())
+    pixels.zero_()
+    assert (directory / "train.bin").read_bytes() == before
+
+
+def _mapped_files():
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("this system has no /proc to see what is mapped")
+    return maps.read_text().splitlines()
