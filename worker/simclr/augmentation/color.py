@@ -58,9 +58,9 @@ def distort_color(images: torch.Tensor, parameters: ColorParameters) -> torch.Te
         if len(chosen):
             factors = parameters.factors[chosen, kind].to(images.device, non_blocking=True)
             chosen = chosen.to(images.device, non_blocking=True)
-            result[chosen] = adjust(result[chosen], factors.view(-1, 1, 1, 1))
+            result[chosen] = adjust(result.index_select(0, chosen), factors.view(-1, 1, 1, 1))
     gray = torch.nonzero(parameters.gray).squeeze(1).to(images.device, non_blocking=True)
-    result[gray] = grayscale(result[gray]).expand(-1, 3, -1, -1)
+    result[gray] = grayscale(result.index_select(0, gray)).expand(-1, 3, -1, -1)
     return result
 
 
@@ -88,16 +88,18 @@ def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
 
 def adjust_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Turn the hue in HSV space by ``turns`` (N, 1, 1, 1), in full turns of the colour wheel."""
-    value, low = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
-    chroma = value - low
     red, green, blue = images.unbind(1)
-    span = torch.where(chroma == 0, torch.ones_like(chroma), chroma).squeeze(1)
-    hue = torch.where(
-        red == value.squeeze(1),
-        (green - blue) / span,
-        torch.where(green == value.squeeze(1), 2 + (blue - red) / span, 4 + (red - green) / span),
-    ).unsqueeze(1)
-    # Channel n of HSV to RGB is value - chroma * clamp(min(k, 4 - k), 0, 1) with k = (n + 6 hue) mod 6.
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
-    place = torch.remainder(offsets + hue + 6 * turns, 6)
-    return value - chroma * torch.minimum(place, 4 - place).clamp(0, 1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    per_chroma = torch.where(chroma == 0, chroma, 1 / chroma)
+    if_green, if_blue = ((blue - red) * per_chroma).add_(2), ((red - green) * per_chroma).add_(4)
+    hue = torch.where(red == value, (green - blue) * per_chroma, torch.where(green == value, if_green, if_blue)).add_(
+        6 * turns.squeeze(1)
+    )
+    channels: list[torch.Tensor] = []
+    for offset in (5, 3, 1):
+        # Channel n of HSV to RGB is value - chroma * clamp(min(k, 4 - k), 0, 1) with k = (n + 6 hue) mod 6.
+        place = hue + offset
+        place -= torch.floor(place / 6).mul_(6)
+        channels.append(value - torch.minimum(place, 4 - place).clamp_(0, 1).mul_(chroma))
+    return torch.stack(channels, dim=1)

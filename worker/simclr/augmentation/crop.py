@@ -63,7 +63,11 @@ def crop_and_resize(images: torch.Tensor, boxes: torch.Tensor, size: int) -> tor
     top, left, box_height, box_width = boxes.to(images.device, non_blocking=True).unbind(1)
     rows = _interpolation_weights(top, box_height, height, size)  # (N, size, H)
     columns = _interpolation_weights(left, box_width, width, size)  # (N, size, W)
-    return rows.unsqueeze(1) @ images @ columns.transpose(1, 2).unsqueeze(1)
+    count, channels = images.shape[:2]
+    narrowed = torch.bmm(images.reshape(count, channels * height, width), columns.transpose(1, 2))
+    narrowed = narrowed.view(count, channels, height, size)
+    # A product for each channel: a broadcast one would copy the weights for each of them.
+    return torch.stack([torch.bmm(rows, narrowed[:, channel]) for channel in range(channels)], dim=1)
 
 
 def flip(images: torch.Tensor, flipped: torch.Tensor) -> torch.Tensor:
