@@ -3,6 +3,7 @@
 Messages are acknowledged as soon as they are taken; what a dead worker leaves undone comes back by its lease.
 """
 
+import importlib
 import logging
 import threading
 import warnings
@@ -57,3 +58,10 @@ def begin_draining(**_: object) -> None:
 def stay_with_parent(**_: object) -> None:
     """A pool process whose node was killed would go on unseen."""
     die_with_parent()
+
+
+@worker_process_init.connect
+def load_torch_early(**_: object) -> None:
+    """On the node for what a person waits for: from a thread, as Celery gives a new process four seconds only."""
+    if RUNS_QUEUE not in app.amqp.queues.consume_from:
+        threading.Thread(target=importlib.import_module, args=("worker.previews",), daemon=True).start()
