@@ -9,6 +9,7 @@ turns. All train the same ResNet with NT-Xent and SGD on 32x32 images with crop,
 - ``reference``: what most published loops do: torchvision transforms on PIL images in two DataLoader workers, fp32.
 - ``bare``: our net, loss and optimiser in our precision and layout on random tensors: no data, no augmentation.
 
+All share the process and so its settings of threads and memory, which help the other two as well.
 An image is counted once although each gives two views.
 """
 
@@ -31,6 +32,7 @@ from torchvision.transforms import v2
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
 from worker.simclr.losses import nt_xent_logits, positives
+from worker.simclr.memory import keep_freed_memory
 from worker.simclr.model import Architecture, SimCLR, build_model
 from worker.simclr.optimizers import build_optimizer, set_learning_rate
 from worker.simclr.precision import Precision, autocast, best_device, choose_precision, set_threads
@@ -195,6 +197,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="a tiny net and one turn: only shows that it runs")
     args = parser.parse_args(argv)
     set_threads()
+    keep_freed_memory()
     device = best_device()
     precision = choose_precision("auto", device)
     print(machine(device, precision))

@@ -142,8 +142,10 @@ class TrainingProcess:
         from worker.datasets import load_dataset
         from worker.pipeline import Experiment, WrongCheckpointError
         from worker.simclr.checkpoints import load_checkpoint
+        from worker.simclr.memory import keep_freed_memory
         from worker.simclr.precision import best_device, set_threads
 
+        keep_freed_memory()
         threads = set_threads()
         dataset, identity = load_dataset(self.config.dataset, data, packs=self.run_dir.parent / "packs")
         experiment = Experiment(self.config, dataset, best_device(), identity=identity)
