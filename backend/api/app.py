@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from backend.api import artifacts, datasets, health, previews, runs, stream, studies, worker, workers
 from backend.api.access import TokenMiddleware
+from backend.api.description import SUMMARY, TEXT, describe
 from backend.api.errors import handle_errors
 from backend.db import migrate
 from backend.db.engine import Database
@@ -35,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         reconciler.close()
         lab.close()
 
-    app = FastAPI(title="SimCLR Lab", version="1", lifespan=lifespan)
+    app = FastAPI(title="SimCLR Lab", version="1", summary=SUMMARY, description=TEXT, lifespan=lifespan, redoc_url=None)
     app.state.lab = lab
     app.state.closing = closing
     api = APIRouter(prefix="/api/v1")
@@ -45,4 +46,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.add_middleware(TokenMiddleware, token=token)
     handle_errors(app)
+    describe(app)
     return app
