@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import streamlit as st
 
@@ -9,6 +10,10 @@ from backend.client import ApiError, BackendUnreachableError, Client, Connection
 
 _log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
+_BODY = frozenset({"body", ""})
+"""Fields that a person did not see."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @st.cache_resource
@@ -59,12 +64,22 @@ def live(draw: Callable[[], None], *, seconds: float = 2.0, while_: bool = True)
     st.fragment(part, run_every=seconds if while_ else None)()
 
 
+def tried(action: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T | None:
+    """The action's answer; None where the backend refuses it, which is then said in place."""
+    try:
+        return action(*arguments, **named)
+    except ApiError as error:
+        refused(error)
+        return None
+
+
 def refused(error: ApiError) -> None:
     """Say what the backend has against it."""
     if error.status == 401:
         st.error("The backend refuses this page's token. Restart both with the same `SIMCLR_LAB_HOME`.")
     elif error.problem.errors:
-        st.error("\n".join(f"- {one.field}: {one.message}" for one in error.problem.errors))
+        said = [one.message if one.field in _BODY else f"{one.field}: {one.message}" for one in error.problem.errors]
+        st.error("\n\n".join(message[:1].upper() + message[1:] for message in said))
     else:
         st.error(error.problem.detail)
 

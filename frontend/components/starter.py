@@ -19,6 +19,6 @@ def starter(preset: Preset, *, primary: bool) -> None:
     )
     st.markdown(preset.description)
     st.caption(f"{words.count(runs, 'run')}: {varied}.")
-    if st.button(preset.title, type="primary" if primary else "secondary", icon=":material/rocket_launch:"):
-        launched = backend.client().launch_study(study)
+    clicked = st.button(preset.title, type="primary" if primary else "secondary", icon=":material/rocket_launch:")
+    if clicked and (launched := backend.tried(backend.client().launch_study, study)):
         st.switch_page(links.STUDIES, query_params={"id": launched.id})

@@ -7,10 +7,12 @@ from typing import BinaryIO
 import pandas as pd
 import streamlit as st
 
+from backend.client import ApiError
 from backend.contracts.datasets import DatasetCreate, DatasetRead, DatasetStats
 from frontend.components import backend, words
 
 _CHUNK = 1 << 20
+_IMPORTS = "datasets:imports"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TORCHVISION = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
@@ -89,7 +91,7 @@ def _is(stats: DatasetStats) -> str:
 
 def _zip(taken: set[str]) -> None:
     st.caption("One folder a class, inside `train/` and `test/`, or without them: then a fifth is kept for testing.")
-    file = st.file_uploader("Zip of images", type="zip", key="datasets:zip")
+    file = st.file_uploader("Zip of images", type="zip", key=_key("zip"))
     proposed = re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.removesuffix(".zip")).strip("-._") if file else ""
     name, size = _name_and_size("zip", proposed, taken)
     if (
@@ -98,22 +100,22 @@ def _zip(taken: set[str]) -> None:
         and name
     ):
         with st.spinner("Handing the zip to the backend…"):
-            backend.client().upload_dataset(name, _chunks(file), image_size=size)
-        st.rerun()
+            done = backend.tried(backend.client().upload_dataset, name, _chunks(file), image_size=size)
+        _begun(done)
 
 
 def _folder(taken: set[str]) -> None:
     st.caption(
         "A folder or a zip on the machine that runs the backend. Best for many gigabytes: nothing is copied through the browser."
     )
-    path = st.text_input("Path", placeholder="/data/my-images", key="datasets:path")
+    path = st.text_input("Path", placeholder="/data/my-images", key=_key("path"))
     name, size = _name_and_size("folder", "", taken)
     if (
         st.button("Import", type="primary", key="datasets:folder:go", disabled=not path.strip() or name is None)
         and name
     ):
-        backend.client().import_dataset(DatasetCreate(name=name, source="folder", path=path.strip(), image_size=size))
-        st.rerun()
+        request = DatasetCreate(name=name, source="folder", path=path.strip(), image_size=size)
+        _begun(backend.tried(backend.client().import_dataset, request))
 
 
 def _cifar(taken: set[str]) -> None:
@@ -121,14 +123,26 @@ def _cifar(taken: set[str]) -> None:
     for name, title in _TORCHVISION.items():
         label = f"{title} is there" if name in taken else f"Import {title}"
         if st.button(label, disabled=name in taken, key=f"datasets:torchvision:{name}"):
-            backend.client().import_dataset(DatasetCreate(name=name, source="torchvision"))
-            st.rerun()
+            request = DatasetCreate(name=name, source="torchvision")
+            _begun(backend.tried(backend.client().import_dataset, request))
+
+
+def _begun(dataset: DatasetRead | None) -> None:
+    """The import goes on in the list: empty the fields and show it."""
+    if dataset:
+        st.session_state[_IMPORTS] = st.session_state.get(_IMPORTS, 0) + 1
+        st.rerun()
+
+
+def _key(name: str) -> str:
+    """The key of a field, another one after each import, so that it is empty again."""
+    return f"datasets:{name}:{st.session_state.get(_IMPORTS, 0)}"
 
 
 def _name_and_size(tab: str, proposed: str, taken: set[str]) -> tuple[str | None, int]:
     """The name, or None where it cannot be, and the side of the images in pixels."""
     # the proposal is part of the key: another file proposes another name
-    name = st.text_input("Name", value=proposed, key=f"datasets:{tab}:name:{proposed}", max_chars=64).strip()
+    name = st.text_input("Name", value=proposed, key=_key(f"{tab}:name:{proposed}"), max_chars=64).strip()
     size = st.number_input(
         "Image size (pixels)", min_value=8, max_value=512, value=32, key=f"datasets:{tab}:size",
         help="Images are resized and centre-cropped to this side.",
@@ -158,8 +172,12 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 def _confirm_delete(name: str) -> None:
     st.write(f"**{name}** goes, with its images. Runs that used it keep their results.")
     if st.button("Delete", type="primary"):
-        backend.client().delete_dataset(name)
-        st.rerun()
+        try:
+            backend.client().delete_dataset(name)
+        except ApiError as error:
+            backend.refused(error)
+        else:
+            st.rerun()
 
 
 if __name__ == "__main__":

@@ -45,16 +45,17 @@ def _buttons(run: RunRead) -> None:
     client = backend.client()
     can_stop, can_resume = run.state in ("queued", "running"), run.state in ("stopped", "failed")
     with st.container(horizontal=True):
-        if st.button("Stop", icon=":material/stop:", disabled=not can_stop, help="Writes a checkpoint first."):
-            client.stop_run(run.id)
+        stop = st.button("Stop", icon=":material/stop:", disabled=not can_stop, help="Writes a checkpoint first.")
+        if stop and backend.tried(client.stop_run, run.id):
             st.rerun()
-        if st.button(
+        resume = st.button(
             "Resume", icon=":material/play_arrow:", disabled=not can_resume, help="Goes on from the newest checkpoint."
-        ):
-            client.resume_run(run.id)
+        )
+        if resume and backend.tried(client.resume_run, run.id):
             st.rerun()
-        if st.button("Clone", icon=":material/content_copy:", help="Launches a new run with the same config."):
-            st.switch_page(links.RUN, query_params={"id": client.clone_run(run.id).id})
+        clone = st.button("Clone", icon=":material/content_copy:", help="Launches a new run with the same config.")
+        if clone and (cloned := backend.tried(client.clone_run, run.id)):
+            st.switch_page(links.RUN, query_params={"id": cloned.id})
         if st.button("Change and launch", icon=":material/edit:", help="Opens New run with this config."):
             st.switch_page(links.NEW_RUN, query_params={"from": run.id})
         if st.button("Delete", icon=":material/delete:", disabled=not words.has_ended(run)):

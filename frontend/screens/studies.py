@@ -47,8 +47,8 @@ def _study(study_id: str) -> None:
     finished = is_finished(results)
     title, stop = st.columns([5, 1], vertical_alignment="bottom")
     title.title(results.study.name)
-    if stop.button("Stop all", icon=":material/stop:", disabled=finished, width="stretch"):
-        backend.client().stop_study(study_id)
+    clicked = stop.button("Stop all", icon=":material/stop:", disabled=finished, width="stretch")
+    if clicked and backend.tried(backend.client().stop_study, study_id):
         st.rerun()
     st.caption(f"{results.study.base.dataset.name} · {_varied(results.study)}")
     if results.study.notes:
