@@ -5,6 +5,7 @@ A pack is a folder with ``train.bin`` and ``test.bin`` (raw uint8 pixels, N x 3 
 and renamed when everything is on disk.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -65,7 +66,10 @@ class PackWriter:
         self.labels[split].append(label)
 
     def finish(self) -> tuple[str, Path]:
-        """Make the pack durable; returns its SHA-256 and its folder. An equal pack that is there already is kept."""
+        """Make the pack durable; returns its SHA-256 and its folder.
+
+        A pack of that name that is there already is kept where it verifies and replaced where it is damaged.
+        """
         for split, file in self._files.items():
             file.close()
             np.save(self._folder / f"{split}_labels.npy", np.array(self.labels[split], dtype=np.int64))
@@ -84,10 +88,15 @@ class PackWriter:
             with _descriptor(path) as descriptor:
                 os.fsync(descriptor)
         target = self._packs / sha256
-        if not target.exists():
+        if target.exists() and not _is_sound(target):
+            shutil.rmtree(target, ignore_errors=True)
+        try:
             self._folder.rename(target)
-            with _descriptor(self._packs) as descriptor:
-                os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise  # otherwise an equal pack is there already, perhaps since a moment ago
+        with _descriptor(self._packs) as descriptor:
+            os.fsync(descriptor)
         return sha256, target
 
 
@@ -100,7 +109,7 @@ def load_pack(directory: Path, *, verify: bool = False) -> ImageDataset:
         description = json.loads((directory / "pack.json").read_text())
         classes, size = tuple(description["classes"]), int(description["image_size"])
         splits = {split: _load_split(directory, split, int(description[f"{split}_images"]), size) for split in SPLITS}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise PackDamagedError(
             f"The pack {directory.name} cannot be read ({error}): import the dataset again."
         ) from error
@@ -125,6 +134,14 @@ def remove_abandoned(packs: Path) -> None:
     for folder in packs.glob(".importing-*"):
         if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_sound(directory: Path) -> bool:
+    try:
+        load_pack(directory, verify=True)
+    except PackDamagedError:
+        return False
+    return True
 
 
 def _load_split(directory: Path, split: str, count: int, size: int) -> Images:

@@ -1,5 +1,7 @@
 """Packs: named by their content, verified, memory-mapped, complete or not there."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,32 @@ def test_writing_the_same_pack_again_keeps_the_first(tmp_path):
     write(tmp_path)
     assert (directory / "pack.json").stat().st_ino == before
     assert [path.name for path in tmp_path.iterdir()] == [directory.name]
+
+
+@pytest.mark.parametrize("file", ["pack.json", "train.bin", "test_labels.npy"])
+def test_writing_a_damaged_pack_again_mends_it(tmp_path, file):
+    """What the error tells a person to do must help."""
+    _, directory = write(tmp_path)
+    (directory / file).write_bytes(b"")
+    write(tmp_path)
+    assert np.array_equal(load_pack(directory, verify=True).train.pixels.numpy(), images()[2:])
+    assert [path.name for path in tmp_path.iterdir()] == [directory.name]
+
+
+def test_two_imports_of_the_same_images_at_once_give_one_pack(tmp_path):
+    start = threading.Barrier(2)
+
+    def one_import(_):
+        with PackWriter(tmp_path, ("a", "b"), 8) as writer:
+            for number, image in enumerate(images()):
+                writer.add("test" if number < 2 else "train", image, number % 2)
+            start.wait(timeout=30)
+            return writer.finish()
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(one_import, range(2)))
+    assert results[0] == results[1]
+    assert [path.name for path in tmp_path.iterdir()] == [results[0][0]]
 
 
 def test_a_pack_that_is_not_finished_is_not_there(tmp_path):
