@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from backend.settings import Settings, find_or_make_token
+from tests.backend.marks import on_one_database
 
 OPEN = {"/healthz", "/readyz"}
 
@@ -19,6 +20,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
     return [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
 
 
+@on_one_database
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic dXNlcjp4", "Bearer \xe9"])
 def test_every_route_but_health_is_closed_without_the_token(
     app: FastAPI, address: str, authorization: str | None
@@ -35,6 +37,7 @@ def test_every_route_but_health_is_closed_without_the_token(
             assert "token" in answer.json()["detail"]
 
 
+@on_one_database
 def test_the_description_lists_every_route(app: FastAPI) -> None:
     served = {(method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods}
     assert served <= set(routes(app))
@@ -46,6 +49,7 @@ def test_health_and_readiness_answer_without_the_token(address: str) -> None:
         assert stranger.get("/readyz").json() == {"status": "ok"}
 
 
+@on_one_database
 def test_an_address_that_is_not_there_is_closed_too_and_a_problem_with_the_token(
     address: str, http: httpx.Client
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from backend.client import ApiError, Client
 from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
 from backend.services.lab import Lab
+from tests.backend.marks import on_one_database
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_a_file_larger_than_the_limit_is_refused_and_nothing_of_it_stays(client:
     assert files(lab, run_id) == []
 
 
+@on_one_database
 @pytest.mark.parametrize("name", ["..%2Fescaped", ".hidden", "a%00b", "x" * 101])
 def test_a_name_that_leads_elsewhere_is_refused(http: httpx.Client, lab: Lab, run_id: str, name: str) -> None:
     answer = http.put(f"/worker/runs/{run_id}/artifacts/{name}", params={"attempt": 1}, content=b"x")

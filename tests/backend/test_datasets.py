@@ -22,6 +22,7 @@ from backend.db.models import Dataset
 from backend.db.types import utc_now
 from backend.services import datasets, import_dispatch, imports
 from backend.services.lab import Lab
+from tests.backend.marks import on_one_database
 from tests.backend.zips import GOOD, zip_of
 
 PACK = "5" * 64
@@ -88,6 +89,7 @@ def test_an_uploaded_zip_lies_whole_in_the_data_directory_until_it_is_imported(c
     assert uploads(lab) == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -146,6 +148,7 @@ def wait_until(condition) -> None:
         time.sleep(0.01)
 
 
+@on_one_database
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 65, "a b"])
 def test_a_name_that_is_no_name_is_refused(http: httpx.Client, lab: Lab, name: str) -> None:
     answer = refusal(http, GOOD, name)
@@ -154,6 +157,7 @@ def test_a_name_that_is_no_name_is_refused(http: httpx.Client, lab: Lab, name: s
     assert uploads(lab) == []
 
 
+@on_one_database
 def test_a_zip_without_a_name_is_refused(http: httpx.Client) -> None:
     answer = http.post("/datasets", content=GOOD, headers={"Content-Type": "application/zip"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "name")
@@ -212,6 +216,7 @@ def test_a_folder_on_the_server_is_imported_where_it_lies(client: Client, lab: L
     assert uploads(lab) == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
@@ -322,6 +327,7 @@ def test_an_import_reaches_the_queue_once_and_again_where_its_worker_fell_silent
     assert "import it again" in (datasets.read(lab, "pets").error or "")
 
 
+@on_one_database
 def test_an_upload_that_nobody_imports_is_swept_away_after_an_hour(lab: Lab) -> None:
     lab.settings.uploads_dir.mkdir()
     old, new = lab.settings.uploads_dir / "old.zip", lab.settings.uploads_dir / "new.zip"

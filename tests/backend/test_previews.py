@@ -13,6 +13,7 @@ from backend.contracts.config import DatasetConfig, ExperimentConfig
 from backend.contracts.previews import PreviewJob, ViewsPreview, ViewsRequest, ViewTriple
 from backend.contracts.tasks import INTERACTIVE_QUEUE, PREVIEW_VIEWS
 from backend.settings import Settings
+from tests.backend.marks import on_one_database
 
 PREVIEW = ViewsPreview(items=[ViewTriple(label="disc", image_png="YQ==", view1_png="Yg==", view2_png="Yw==")])
 
@@ -30,6 +31,7 @@ def take_job(broker: redis.Redis) -> PreviewJob:
     return PreviewJob.model_validate(argument)
 
 
+@on_one_database
 @pytest.mark.parametrize("settings", [{"preview_seconds": 20.0}], indirect=True)
 def test_the_worker_gets_the_request_and_its_answer_reaches_who_asked(client: Client, broker: redis.Redis) -> None:
     request = ViewsRequest(config=ExperimentConfig(dataset=DatasetConfig(image_size=24)), images=3, step=17)
@@ -47,6 +49,7 @@ def test_the_worker_gets_the_request_and_its_answer_reaches_who_asked(client: Cl
     assert (jobs[0].request, jobs[0].pack_sha256) == (request, None)
 
 
+@on_one_database
 def test_without_a_worker_the_answer_says_so_in_time(client: Client) -> None:
     begun = time.monotonic()
     with pytest.raises(ApiError, match="No worker answered") as error:
@@ -55,6 +58,7 @@ def test_without_a_worker_the_answer_says_so_in_time(client: Client) -> None:
     assert time.monotonic() - begun < 10
 
 
+@on_one_database
 @pytest.mark.parametrize("settings", [{"redis_url": "redis://127.0.0.1:1/0"}], indirect=True)
 def test_without_a_broker_the_answer_says_so(client: Client) -> None:
     with pytest.raises(ApiError, match="broker") as error:
@@ -69,6 +73,7 @@ def test_a_preview_of_a_dataset_that_is_not_there_names_the_field(client: Client
     assert error.value.problem.errors[0].field == "config.dataset.name"
 
 
+@on_one_database
 def test_an_answer_that_nobody_waits_for_is_forgotten_after_a_while(client: Client, broker: redis.Redis) -> None:
     client.post_preview("0123456789abc", PREVIEW)
     (key,) = broker.keys("simclr-lab:preview:*")

@@ -20,6 +20,7 @@ from backend.services import attempts, dispatch, reconcile, runs
 from backend.services.lab import Lab
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
+from tests.backend.marks import on_one_database
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_queued_runs_are_sent_once_in_the_order_of_their_launch(lab: Lab, broker
     assert queued(broker) == ids
 
 
+@on_one_database
 def test_a_message_holds_the_run_id_and_nothing_more(lab: Lab, broker: redis.Redis) -> None:
     (run_id,) = launch(lab)
     dispatch.send_runs(lab)

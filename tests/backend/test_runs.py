@@ -10,6 +10,7 @@ from backend.client import ApiError, Client
 from backend.contracts.config import DatasetConfig, ExperimentConfig
 from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate, RunPatch
 from backend.services.lab import Lab
+from tests.backend.marks import on_one_database
 
 WORKER = ClaimRequest(worker_id="worker-1")
 
@@ -32,6 +33,7 @@ def test_an_empty_request_is_a_complete_one(http: httpx.Client) -> None:
     assert http.get(f"/runs/{run['id']}").json() == run
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("config", "field"),
     [
@@ -61,6 +63,7 @@ def test_a_value_that_cannot_work_is_named_and_nothing_is_stored(
     assert http.get("/runs").json() == {"items": [], "total": 0}
 
 
+@on_one_database
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b'{"config": 3}', b"[" * 100_000])
 def test_a_body_that_is_no_request_is_refused(http: httpx.Client, body: bytes) -> None:
     answer = http.post("/runs", content=body, headers={"Content-Type": "application/json"})
@@ -68,6 +71,7 @@ def test_a_body_that_is_no_request_is_refused(http: httpx.Client, body: bytes) -
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@on_one_database
 def test_a_request_larger_than_the_limit_is_refused(http: httpx.Client, lab: Lab) -> None:
     answer = http.post("/runs", json={"notes": "x" * lab.settings.max_json_bytes})
     assert answer.status_code == 413

@@ -13,6 +13,7 @@ from backend.services import dispatch
 from backend.services.lab import Lab
 from backend.services.presets import PRESETS
 from tests.backend.events import batch, event
+from tests.backend.marks import on_one_database
 
 BATCH_SIZES = Axis(
     name="batch size",
@@ -84,6 +85,7 @@ def _bad(values: dict[str, Any]) -> list[AxisPoint]:
     return [AxisPoint(label="bad", set={path.replace("__", "."): value for path, value in values.items()})]
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
