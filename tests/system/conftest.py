@@ -17,8 +17,10 @@ from PIL import Image
 from backend.client import Client, Connection
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.datasets import DatasetCreate
+from backend.contracts.events import MetricsEvent
 from backend.contracts.runs import ENDED, RunCreate, RunRead
 from backend.contracts.tasks import embedded_broker_socket
+from worker.event_log import read_events
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 3.0
@@ -167,14 +169,14 @@ class RunningLab:
         return self.client.launch_run(RunCreate(config=config)).id
 
     def wait_for_step(self, run_id: str, step: int) -> None:
-        """Wait until the backend holds a metric of this step or a later one."""
+        """Wait until the training process has logged a metric of this step or a later one, shipped or not."""
+        log = self.home / "runs" / run_id / "events.jsonl"
 
         def is_there() -> bool:
             run = self.client.run(run_id)
             assert run.state not in ENDED, f"the run ended before: {run.state}, {run.error}"
-            return any(
-                series.steps[-1] >= step for series in self.client.metrics(run_id, names=["loss"]) if series.steps
-            )
+            reported = [event.step for event in read_events(log) if isinstance(event, MetricsEvent)]
+            return any(reported_step >= step for reported_step in reported)
 
         wait_until(is_there, f"step {step} of {run_id}")
 

@@ -15,8 +15,6 @@ from backend.client import ApiError
 from backend.contracts.runs import EventBatch, RunRead
 from tests.system.conftest import ROOT, RunningLab, tiny_config, wait_until
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 EPOCHS = 120
 STEPS = 4 * EPOCHS
 MEASURED = {"images_per_second"}

@@ -11,8 +11,6 @@ import pytest
 
 from tests.system.conftest import ROOT, RunningLab, import_tiny, tiny_config, wait_until
 
-pytestmark = pytest.mark.xdist_group("up")
-
 EPOCHS = 100
 
 
