@@ -47,7 +47,7 @@ def _list(was_importing: bool) -> None:
 
 
 def _dataset(dataset: DatasetRead) -> None:
-    text, button = st.columns([5, 1], vertical_alignment="center")
+    text, button = st.columns([4, 1], vertical_alignment="center")
     with text:
         st.markdown(f"**{dataset.name}**")
         if dataset.state == "importing":
@@ -60,7 +60,7 @@ def _dataset(dataset: DatasetRead) -> None:
             _stats(dataset.stats)
 
     if dataset.created_at is not None and button.button(
-        "", icon=":material/delete:", key=f"datasets:delete:{dataset.name}", help="Delete this dataset"
+        "Delete", icon=":material/delete:", key=f"datasets:delete:{dataset.name}"
     ):
         _confirm_delete(dataset.name)
 
