@@ -9,14 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Phase = Literal["loading", "pretraining", "evaluating"]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+_MOST = 2**62  # what a database column holds
 
 
 class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    attempt: int = Field(ge=1, description="The attempt that wrote it.")
-    seq: int = Field(ge=1, description="Number within the attempt, without gaps.")
-    time: float = Field(description="Seconds since 1970, UTC.")
+    attempt: int = Field(ge=1, le=_MOST, description="The attempt that wrote it.")
+    seq: int = Field(ge=1, le=_MOST, description="Number within the attempt, without gaps.")
+    time: float = Field(ge=0, le=1e11, description="Seconds since 1970, UTC.")
 
 
 class PhaseEvent(_Event):
@@ -30,16 +32,16 @@ class MetricsEvent(_Event):
     """Metrics measured at a step of pretraining (``step`` steps are done)."""
 
     kind: Literal["metrics"] = "metrics"
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, le=_MOST)
     epoch: float = Field(ge=0)
-    values: dict[str, FiniteFloat]
+    values: dict[Name, FiniteFloat]
 
 
 class ProgressEvent(_Event):
     """How far the run is, over pretraining and evaluation together."""
 
     kind: Literal["progress"] = "progress"
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, le=_MOST)
     total_steps: int = Field(ge=1)
     progress: float = Field(ge=0, le=1)
     eta_seconds: float | None = Field(default=None, ge=0)
@@ -58,16 +60,16 @@ class CheckpointEvent(_Event):
 
     kind: Literal["checkpoint"] = "checkpoint"
     name: str = Field(pattern=r"^ck-\d+-a\d+$")
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, le=_MOST)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0)
+    size_bytes: int = Field(ge=0, le=_MOST)
 
 
 class SummaryEvent(_Event):
     """Results by name, merged into the run's summary. Accuracies are fractions of 1."""
 
     kind: Literal["summary"] = "summary"
-    values: dict[str, FiniteFloat | int | str | None]
+    values: dict[Name, FiniteFloat | int | str | None]
 
 
 class ArtifactEvent(_Event):
@@ -76,7 +78,7 @@ class ArtifactEvent(_Event):
     kind: Literal["artifact"] = "artifact"
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0)
+    size_bytes: int = Field(ge=0, le=_MOST)
 
 
 class EndEvent(_Event):

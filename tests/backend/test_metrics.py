@@ -1,10 +1,15 @@
 """Reading metrics and logs."""
 
+import json
+from typing import Any
+
+import httpx
 import pytest
 
 from backend.client import Client
 from backend.contracts.runs import ClaimRequest, RunCreate
 from tests.backend.events import batch, event, losses
+from tests.backend.marks import on_one_database
 
 
 @pytest.fixture
@@ -64,3 +69,26 @@ def test_the_log_gives_its_last_lines_and_then_what_follows(client: Client, run_
     client.post_events(run_id, batch(event("log", 6, message="line 6")))
     assert [line.message for line in client.logs(run_id, after=last_two[-1].id)] == ["line 6"]
     assert [line.message for line in client.logs(run_id, after=last_two[0].id, limit=1)] == ["line 5"]
+
+
+@on_one_database
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time": float("nan")},
+        {"time": 1e300},
+        {"time": -1e15},
+        {"step": 10**30},
+        {"values": {"loss": float("inf")}},
+        {"values": {"": 1.0}},
+        {"values": {"\ud800": 1.0}},
+        {"surprise": 1},
+    ],
+)
+def test_an_event_that_no_database_can_hold_is_refused(http: httpx.Client, run_id: str, change: dict[str, Any]) -> None:
+    good = {"kind": "metrics", "attempt": 1, "seq": 1, "time": 1.0, "step": 1, "epoch": 1.0, "values": {"loss": 1.0}}
+    content = json.dumps({"attempt": 1, "events": [{**good, **change}]})
+    answer = http.post(f"/worker/runs/{run_id}/events", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].startswith("events.0.")
+    assert http.get(f"/runs/{run_id}/metrics").json() == []
