@@ -19,7 +19,7 @@ SMALL = EncoderConfig(arch="resnet18", width=0.25, stem="stride2")
 
 # Chosen so that six runs end within five minutes on two cores and still tell the three augmentations apart.
 STARTER = ExperimentConfig(
-    dataset=DatasetConfig(name="shapes"),
+    dataset=DatasetConfig(name="shapes", train_subset=4000),
     augmentation=AugmentationConfig(ops=(CropOp(), ColorOp(strength=1.0))),
     encoder=SMALL,
     loss=LossConfig(temperature=0.5),

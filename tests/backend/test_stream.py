@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from backend.client import Client
 from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
 from tests.backend.events import batch, event, loss
+from tests.backend.marks import on_one_database
 
 
 @dataclass
@@ -125,3 +127,12 @@ def test_several_can_follow_one_run(http: httpx.Client, client: Client, run_id: 
         thread.join()
     assert len(seen) == 4
     assert all(events == seen[0] for events in seen)
+
+
+@on_one_database
+def test_a_backend_that_ends_ends_its_streams(http: httpx.Client, app: FastAPI, run_id: str) -> None:
+    with http.stream("GET", f"/runs/{run_id}/events") as answer:
+        events = received(answer.iter_lines())
+        assert [next(events).kind for _ in range(2)] == ["state", "state"]
+        app.state.closing.set()
+        assert list(events) == []
