@@ -150,7 +150,7 @@ def test_a_supervisor_that_says_stop_or_drain_gets_a_checkpoint_and_that_outcome
     process.send_signal(signal.SIGTERM)  # which is for the supervisor to heed
     process.stdin.write(f"{wish}\n")
     process.stdin.flush()
-    assert process.wait(30) == 0
+    assert process.wait(100) == 0
     events = read_events(run_dir / "events.jsonl")
     assert {event.attempt for event in events} == {3}
     assert events[-1].outcome == outcome
@@ -165,7 +165,7 @@ def test_a_training_process_does_not_outlive_its_supervisor(start, write_config,
     process = start(config, run_dir, tiny_pack, "--supervised", stdin=subprocess.PIPE)
     wait_for(process, run_dir, bool, "first event")
     process.stdin.close()
-    assert process.wait(30) == 3
+    assert process.wait(100) == 3
     assert "end" not in kinds(read_events(run_dir / "events.jsonl"))
 
 
@@ -174,7 +174,7 @@ def test_ctrl_c_stops_with_a_checkpoint_from_which_the_same_command_goes_on(star
     process = start(config, run_dir, tiny_pack)
     wait_for(process, run_dir, reached(3), "step 3")
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(100) == 0
     events = read_events(run_dir / "events.jsonl")
     assert events[-1].outcome == "stopped"
     assert "/160" in process.stdout.read()  # the progress bar
