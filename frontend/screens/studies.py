@@ -67,7 +67,8 @@ def _live(study_id: str, metric: str, *, was_finished: bool) -> None:
     _progress(results.study, results)
     if was_finished:
         first, *rest = tell(results, metric)
-        st.success("\n".join([first, "", *(f"- {sentence}" for sentence in rest)]), icon=":material/lightbulb:")
+        box = st.success if rest else st.info
+        box("\n".join([first, "", *(f"- {sentence}" for sentence in rest)]), icon=":material/lightbulb:")
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Accuracy against augmentation")
