@@ -46,6 +46,11 @@ def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 9
         time.sleep(0.05)
 
 
+def busyness() -> float:
+    """How many times slower than alone this process is, as others use the processors too (other tests do)."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 class RunningLab:
     """One data directory and its ports; may be started, stopped and started again."""
 
@@ -220,13 +225,13 @@ def write_images(folder: Path) -> Path:
 
 
 def tiny_config(*, epochs: int) -> ExperimentConfig:
-    """Four steps an epoch, some milliseconds a step."""
+    """Four steps an epoch, about 20 ms a step."""
     return ExperimentConfig.model_validate(
         {
             "dataset": {"name": "tiny", "image_size": 8},
             "encoder": {"width": 0.0625, "stem": "stride2"},
             "head": {"output_dim": 16},
-            "training": {"epochs": epochs, "batch_size": 15, "precision": "fp32", "checkpoint_every_epochs": 20},
+            "training": {"epochs": epochs, "batch_size": 15, "precision": "fp32", "checkpoint_every_epochs": 5},
             "evaluation": {"knn_every_epochs": 10, "knn_neighbors": 5},
         }
     )

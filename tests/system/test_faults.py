@@ -1,5 +1,6 @@
 """Whatever is killed in the middle of a run, it ends with the very numbers of an undisturbed one."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import psutil
 import pytest
 
 from backend.client import ApiError
+from backend.contracts.previews import ViewsRequest
 from backend.contracts.runs import EventBatch, RunRead
-from tests.system.conftest import ROOT, RunningLab, tiny_config, wait_until
+from tests.system.conftest import ROOT, RunningLab, busyness, tiny_config, wait_until
 
-EPOCHS = 120
+EPOCHS = 60
 STEPS = 4 * EPOCHS
 MEASURED = {"images_per_second"}
 
@@ -62,12 +64,12 @@ def test_kill_9_of_broker_trainer_pool_process_and_worker(lab: RunningLab, undis
     run_id = lab.launch(tiny_config(epochs=EPOCHS))
     behind = lab.launch(tiny_config(epochs=1))
 
-    lab.wait_for_step(run_id, 40)
+    lab.wait_for_step(run_id, 20)
     lab.broker().kill()
-    lab.wait_for_step(run_id, 100)
+    lab.wait_for_step(run_id, 60)
     assert lab.client.run(run_id).attempts == 1, "without the broker a run goes on"
 
-    for attempt, (victim, step) in enumerate([(lab.trainer, 200), (lab.pool_process, 300), (lab.worker, 400)], start=2):
+    for attempt, (victim, step) in enumerate([(lab.trainer, 100), (lab.pool_process, 140), (lab.worker, 180)], start=2):
         trainer = lab.trainer()
         victim().kill()
         trainer.wait(timeout=5)  # it does not outlive its supervisor
@@ -80,14 +82,28 @@ def test_kill_9_of_broker_trainer_pool_process_and_worker(lab: RunningLab, undis
 
 def test_stop_and_resume(lab: RunningLab, undisturbed: RunRead):
     run_id = lab.launch(tiny_config(epochs=EPOCHS))
-    lab.wait_for_step(run_id, 100)
+    lab.wait_for_step(run_id, 60)
     asked = time.monotonic()
     lab.client.stop_run(run_id)
     stopped = lab.wait_for_state(run_id, "stopped", "succeeded")
     assert stopped.state == "stopped"
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 3 * busyness()
     lab.client.resume_run(run_id)
     assert_same_numbers(lab, succeed(lab, run_id), undisturbed)
+
+
+def test_a_preview_is_answered_while_a_run_trains(lab: RunningLab):
+    run_id = lab.launch(tiny_config(epochs=1000))
+    lab.wait_for_step(run_id, 1)
+    preview = lab.client.preview_views(ViewsRequest(config=tiny_config(epochs=1), images=4, step=2))
+    assert lab.client.run(run_id).state == "running"
+    assert preview.error is None
+    assert len(preview.items) == 4
+    assert {item.label for item in preview.items} <= {"blue", "red"}
+    assert all(base64.b64decode(item.view1_png).startswith(b"\x89PNG") for item in preview.items)
+
+    lab.client.stop_run(run_id)
+    assert lab.wait_for_end(run_id).state == "stopped"
 
 
 @contextmanager

@@ -9,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import ROOT, RunningLab, import_tiny, tiny_config, wait_until
+from tests.system.conftest import ROOT, RunningLab, busyness, import_tiny, tiny_config, wait_until
 
-EPOCHS = 100
-
-
-def busyness() -> float:
-    """How many times slower than alone this process is, as others use the processors too (other tests do)."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+EPOCHS = 60
 
 
 def refusal(lab: RunningLab, **settings: str) -> str:
@@ -87,7 +82,7 @@ def test_ctrl_c_leaves_no_process_and_what_ran_or_waited_goes_on_at_the_next_sta
     import_tiny(lab, images)
     assert f"process {lab.up_pid}" in refusal(lab), "a second instance in the same data directory"
     running, waiting = lab.launch(tiny_config(epochs=EPOCHS)), lab.launch(tiny_config(epochs=1))
-    lab.wait_for_step(running, 50)
+    lab.wait_for_step(running, 30)
     assert len(lab.processes()) > 5
 
     lab.stop()
