@@ -15,7 +15,7 @@ setup: .venv/.installed ## install everything into .venv
 	@test -n "$(PYTHON)" || { echo "SimCLR Lab needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv sync --frozen --all-extras --quiet --python $(BIN)/python
+	@$(BIN)/uv sync --frozen --all-extras --quiet --compile-bytecode --python $(BIN)/python
 	@touch $@
 
 up: setup ## start everything and print the page's address; Ctrl-C stops it
