@@ -7,10 +7,12 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.lab import Lab, running_lab
 
+_PATIENCE = 30_000.0
+"""Milliseconds; long, because a busy machine is slow and a page that is right is quick anyway."""
 _FLAGS = [
     "--disable-gpu",
     "--disable-quic",
@@ -51,7 +53,8 @@ def page(request: pytest.FixtureRequest, chromium: Browser, tmp_path: Path) -> G
     context = chromium.new_context(
         viewport={"width": 1400, "height": 900}, color_scheme=request.param, locale="en-GB", timezone_id="UTC"
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_PATIENCE)
+    expect.set_options(timeout=_PATIENCE)
     requested: list[str] = []
     errors: list[str] = []
     opened = context.new_page()
