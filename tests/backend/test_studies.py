@@ -136,6 +136,6 @@ def test_the_presets_can_be_launched_as_they_are(client: Client) -> None:
     assert starter is not None
     study = client.launch_study(starter)
     cells = [tuple(result.cell.values()) for result in client.study_results(study.id).results]
-    assert cells == [(a, b) for a in ("crop", "color", "crop + color") for b in ("128", "256")]
+    assert cells == [(a, b) for a in ("crop", "color", "crop + color") for b in ("64", "128")]
     for preset in PRESETS:
         assert (preset.study is None) != (preset.config is None)

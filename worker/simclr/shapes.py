@@ -14,6 +14,12 @@ from worker.simclr.randomness import generator
 
 CLASSES = ("circle", "ring", "square", "triangle", "star", "cross", "stripes", "checkers", "crescent", "heart")
 
+# Tuned so that the starter study tells crop, colour and crop + colour apart within a minute a run on two cores.
+_SMALLEST, _LARGEST = 0.75, 0.95
+_ROTATION = 20
+_LUMA_CONTRAST, _COLOR_DRAWS = 0.18, 32
+_TEXTURE_STRENGTH, _TEXTURE_CELLS = 0.3, 12
+
 
 def render_shapes(
     image_size: int = 32, seed: int = 0, train_images: int = 5000, test_images: int = 1000
@@ -41,9 +47,8 @@ def _render(labels: torch.Tensor, size: int, rng: torch.Generator) -> torch.Tens
         chosen = labels == label
         # Half a pixel of blur along the edge: distance in object units times pixels per unit.
         inside[chosen] = (0.5 - _signed_distance(label, x[chosen], y[chosen]) * size * 0.35).clamp(0, 1)
-    ground = _texture(count, size, rng)
-    figure = _texture(count, size, rng)
-    pixels = torch.lerp(ground, figure, inside.unsqueeze(1))
+    ground, figure = _colors(count, rng)
+    pixels = torch.lerp(ground, figure, inside.unsqueeze(1)) + _texture(count, size, rng)
     pixels += 0.02 * torch.randn(pixels.shape, generator=rng)
     return (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
 
@@ -52,23 +57,27 @@ def _object_coordinates(count: int, size: int, rng: torch.Generator) -> tuple[to
     """Coordinates (N, size, size) in which every shape fills about the unit disc: drawn place, size and rotation."""
     grid = (torch.arange(size) + 0.5) / size * 2 - 1
     place, angle = torch.rand(2, count, 1, 1, generator=rng), torch.rand(count, 1, 1, generator=rng)
-    scale = 0.6 + 0.3 * torch.rand(count, 1, 1, generator=rng)
+    scale = _SMALLEST + (_LARGEST - _SMALLEST) * torch.rand(count, 1, 1, generator=rng)
     centre_x, centre_y = (place - 0.5) * 2 * (1 - scale)
-    turn = (angle - 0.5) * math.radians(30)
+    turn = (angle - 0.5) * math.radians(_ROTATION)
     x, y = (grid.view(1, 1, -1) - centre_x) / scale, (grid.view(1, -1, 1) - centre_y) / scale
     return x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
 
 
+def _colors(count: int, rng: torch.Generator) -> torch.Tensor:
+    """Colours of ground and figure (2, N, 3, 1, 1): random, but apart in luma, so that the form survives grey-scale."""
+    drawn = torch.rand(2, _COLOR_DRAWS, count, 3, generator=rng)
+    luma = drawn @ torch.tensor([0.299, 0.587, 0.114])
+    apart = (luma[0] - luma[1]).abs() >= _LUMA_CONTRAST
+    first = apart.int().argmax(0)
+    return drawn[:, first, torch.arange(count)].unsqueeze(-1).unsqueeze(-1)
+
+
 def _texture(count: int, size: int, rng: torch.Generator) -> torch.Tensor:
-    """Two random colours (N, 3, size, size) mixed by a random wave."""
-    colors = torch.rand(2, count, 3, 1, 1, generator=rng)
-    grid = (torch.arange(size) + 0.5) / size * 2 - 1
-    direction = 2 * math.pi * torch.rand(count, 1, 1, generator=rng)
-    frequency = 1 + 3 * torch.rand(count, 1, 1, generator=rng)
-    phase = 2 * math.pi * torch.rand(count, 1, 1, generator=rng)
-    along = grid.view(1, 1, -1) * direction.cos() + grid.view(1, -1, 1) * direction.sin()
-    wave = 0.5 + 0.5 * torch.sin(math.pi * frequency * along + phase)
-    return torch.lerp(colors[0], colors[1], wave.unsqueeze(1) * 0.5)
+    """Smooth noise (N, 1, size, size), by which views of one image that are not cropped know each other."""
+    coarse = torch.randn(count, 1, _TEXTURE_CELLS, _TEXTURE_CELLS, generator=rng)
+    smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
+    return _TEXTURE_STRENGTH * smooth
 
 
 def _signed_distance(label: int, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
