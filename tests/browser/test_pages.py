@@ -70,6 +70,7 @@ def test_a_click_on_a_name_opens_the_run_with_its_results(lab: Lab, page: Page, 
     page.get_by_label("Find").fill("crop and colour")
     page.get_by_label("Find").press("Enter")
     expect(page.get_by_text(re.compile("^1 of"))).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(1)  # the table of all runs has gone
     page.get_by_test_id("stDataFrame").click(position={"x": 120, "y": 53})
     expect(page.get_by_role("heading", name="crop and colour")).to_be_visible()
     expect(page.get_by_text("48.0%")).to_be_visible()

@@ -144,7 +144,7 @@ def test_a_finished_run_leaves_metrics_at_every_step_a_summary_and_artifacts_of_
 def test_a_supervisor_that_says_stop_or_drain_gets_a_checkpoint_and_that_outcome(
     start, write_config, run_dir, tiny_pack, wish, outcome
 ):
-    config = write_config(training={"epochs": 100_000})
+    config = write_config(training={"epochs": 500})  # 2000 steps, of which every one is reported
     process = start(config, run_dir, tiny_pack, "--attempt", "3", "--supervised", stdin=subprocess.PIPE)
     wait_for(process, run_dir, reached(3), "step 3")
     process.send_signal(signal.SIGTERM)  # which is for the supervisor to heed
