@@ -15,6 +15,8 @@ from backend.contracts.previews import PreviewJob
 from backend.contracts.tasks import IMPORT_DATASET, INTERACTIVE_QUEUE, PREVIEW_VIEWS, RUNS_QUEUE, TRAIN_RUN
 
 _CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 90.0
+"""Longer than a preview may be waited for (``Settings.preview_seconds``)."""
 _ANSWER_KEPT_SECONDS = 60
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
@@ -101,7 +103,7 @@ def _redis_client(url: str) -> redis.Redis:
     """A client for a Celery broker URL, which calls a unix socket ``redis+socket``."""
     if url.startswith("redis+socket://"):
         url = "unix://" + url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
-    return redis.Redis.from_url(url, socket_connect_timeout=_CONNECT_SECONDS)
+    return redis.Redis.from_url(url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS)
 
 
 def _answer_key(preview_id: str) -> str:

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1, description="Crashed or lost attempts after which a run has failed.")
     reconcile_seconds: float = Field(default=1.0, gt=0, description="Pause of the reconcile loop.")
     import_silence_seconds: float = Field(default=60.0, gt=0, description="An import silent for so long is sent again.")
-    preview_seconds: float = Field(default=20.0, gt=0, description="How long a preview waits for a worker.")
+    preview_seconds: float = Field(default=20.0, gt=0, le=60, description="How long a preview waits for a worker.")
     max_json_bytes: int = Field(default=2 * MEBIBYTE, gt=0, description="Largest body of a JSON request.")
     max_worker_json_bytes: int = Field(default=64 * MEBIBYTE, gt=0, description="The same, for a worker's reports.")
     max_upload_bytes: int = Field(default=16 * GIBIBYTE, gt=0, description="Largest zip that may be uploaded.")

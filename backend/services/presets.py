@@ -16,17 +16,18 @@ from backend.contracts.config import (
 from backend.contracts.studies import Axis, AxisPoint, Preset, StudyCreate
 
 SMALL = EncoderConfig(arch="resnet18", width=0.25, stem="stride2")
+TINY = SMALL.model_copy(update={"width": 0.125})
 
 # Chosen so that six runs end within five minutes on two cores and still tell the three augmentations apart.
 STARTER_CROP, STARTER_COLOR = CropOp(min_area=0.3), ColorOp(strength=0.5)
 STARTER = ExperimentConfig(
-    dataset=DatasetConfig(name="shapes", train_subset=3000),
+    dataset=DatasetConfig(name="shapes", train_subset=4000),
     augmentation=AugmentationConfig(ops=(STARTER_CROP, STARTER_COLOR)),
-    encoder=SMALL,
+    encoder=TINY,
     loss=LossConfig(temperature=0.2),
-    optimizer=OptimizerConfig(learning_rate=1.0, lr_scaling="linear", warmup_epochs=1),
-    training=TrainingConfig(epochs=12, batch_size=128, checkpoint_every_epochs=4),
-    evaluation=EvaluationConfig(knn_every_epochs=4),
+    optimizer=OptimizerConfig(learning_rate=2.0, lr_scaling="linear", warmup_epochs=1),
+    training=TrainingConfig(epochs=10, batch_size=128, checkpoint_every_epochs=5),
+    evaluation=EvaluationConfig(knn_every_epochs=5),
 )
 
 
@@ -67,7 +68,7 @@ PRESETS: tuple[Preset, ...] = (
         description="A tiny net, two epochs on rendered shapes: shows in seconds that everything works.",
         config=ExperimentConfig(
             dataset=DatasetConfig(name="shapes", train_subset=1024),
-            encoder=SMALL.model_copy(update={"width": 0.125}),
+            encoder=TINY,
             training=TrainingConfig(epochs=2, batch_size=128),
         ),
     ),

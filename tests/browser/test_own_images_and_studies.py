@@ -4,13 +4,10 @@ import io
 import re
 import zipfile
 
-import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from backend.contracts.datasets import BrokenFile, DatasetStats, ImportReport
 from tests.browser.lab import Lab, launch, train
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 SHA = "0" * 64
 

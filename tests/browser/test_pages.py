@@ -8,8 +8,6 @@ from playwright.sync_api import Locator, Page, expect
 from backend.contracts.runs import AttemptEnd, ClaimRequest, RunRead
 from tests.browser.lab import Lab, be_alive, launch, train
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 CROP = {"augmentation": {"ops": [{"name": "crop"}, {"name": "flip"}]}, "training": {"epochs": 6}}
 CROP_COLOUR = {"training": {"epochs": 6}}
 
