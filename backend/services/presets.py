@@ -75,8 +75,8 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         id="small",
         title="Small and quick",
-        description="ResNet-18 at a quarter of its width, 30 epochs: a first look at a few thousand images, about a "
-        "minute on two processor cores.",
+        description="ResNet-18 at a quarter of its width, 30 epochs: a first look at a few thousand images in "
+        "minutes on two processor cores.",
         config=ExperimentConfig(encoder=SMALL),
     ),
     Preset(

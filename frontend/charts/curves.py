@@ -16,6 +16,8 @@ TITLES: Mapping[str, str] = {
 }
 """The metrics that the page draws, in this order, with their axis in words."""
 _SHARES = frozenset({"contrastive_accuracy", "knn_top1"})
+_SHARE_AXIS = alt.Axis(format=".0%", tickCount=5, tickMinStep=0.01)
+_AXIS_FORMATS: Mapping[str, str] = {"images_per_second": "~s"}
 
 
 def curve_points(series_of_runs: Mapping[str, Iterable[MetricSeries]], metric: str) -> pd.DataFrame:
@@ -40,12 +42,12 @@ def curves(points: pd.DataFrame, metric: str, runs: list[str], *, height: int = 
         alt.Chart(points, height=height + 24 * legend_rows)
         .mark_line(point=alt.OverlayMarkDef(size=18) if len(points) <= 40 * len(runs) else False, strokeWidth=1.8)
         .encode(
-            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
+            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False, tickMinStep=1, format="d")),
             y=alt.Y(
                 "value:Q",
                 title=title,
                 scale=alt.Scale(zero=metric == "images_per_second"),
-                axis=alt.Axis(format="%" if is_share else "~s" if metric == "images_per_second" else "~g", tickCount=5),
+                axis=_SHARE_AXIS if is_share else alt.Axis(format=_AXIS_FORMATS.get(metric, "~g"), tickCount=5),
             ),
             color=alt.Color(
                 "run:N",

@@ -56,7 +56,9 @@ def _study(study_id: str) -> None:
     metric = st.segmented_control(
         "Accuracy of", list(METRICS), default="linear_top1", format_func=METRICS.__getitem__, key="study:metric"
     )
-    backend.live(lambda: _live(study_id, metric or "linear_top1", was_finished=finished), seconds=3, while_=not finished)
+    backend.live(
+        lambda: _live(study_id, metric or "linear_top1", was_finished=finished), seconds=3, while_=not finished
+    )
 
 
 def _live(study_id: str, metric: str, *, was_finished: bool) -> None:
