@@ -65,8 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = ExperimentConfig.model_validate_json(args.config.read_bytes())
         claim_run_directory(args.run_dir, config)
-    except (OSError, ValidationError, ValueError) as error:
-        print(f"{args.config}: {error}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
+    except (OSError, ValueError) as error:
+        print(f"{args.config}: {_refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
         return 2
 
     log_file = args.run_dir / "events.jsonl"
@@ -81,6 +81,14 @@ def main(argv: list[str] | None = None) -> int:
         return process.run(args.data, candidates)
     finally:
         log.close()
+
+
+def _refusal(error: OSError | ValueError) -> str:
+    """Why the command was refused, field by field where the config is at fault."""
+    if isinstance(error, ValidationError):
+        found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        return "; ".join(f"{field}: {message}" if field else message for field, message in found)
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def claim_run_directory(run_dir: Path, config: ExperimentConfig) -> None:

@@ -56,13 +56,21 @@ class _StrictRequest(Request):
             yield chunk
 
     async def check(self) -> None:
-        """Read the body. What is no JSON at all is left to the validation that follows."""
+        """Read the body. Raises RequestValidationError for what is no JSON or holds NaN or infinity."""
         try:
             value = json.loads(await self.body() or b"null")
-        except (ValueError, RecursionError):
-            return
+        except UnicodeDecodeError as error:
+            raise _wrong_body("is no JSON: it is not UTF-8") from error
+        except RecursionError as error:
+            raise _wrong_body("is nested too deeply") from error
+        except ValueError as error:
+            raise _wrong_body(f"is no JSON: {error}") from error
         for path in _not_finite(value):
             raise RequestValidationError([{"loc": ("body", *path), "msg": "must be a finite number", "type": "finite"}])
+
+
+def _wrong_body(message: str) -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body",), "msg": message, "type": "json_invalid"}])
 
 
 def _not_finite(value: Any) -> Iterator[tuple[str | int, ...]]:

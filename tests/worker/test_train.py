@@ -253,5 +253,10 @@ def test_a_config_that_is_none_is_refused_before_a_run_directory_is_made(tmp_pat
     file = tmp_path / "config.json"
     file.write_text(json.dumps(tiny_config(training={"epoch": 3})))
     assert main([str(file), str(run_dir)]) == 2
-    assert "training.epoch" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{file}: training.epoch: Extra inputs are not permitted\n"
+    file.write_text("{")
+    assert main([str(file), str(run_dir)]) == 2
+    assert "Invalid JSON" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.json"), str(run_dir)]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'none.json'}: No such file or directory\n"
     assert not run_dir.exists()
