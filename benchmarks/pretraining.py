@@ -31,12 +31,12 @@ from torchvision.transforms import v2
 
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.losses import nt_xent_logits, positives
-from worker.simclr.memory import keep_freed_memory
-from worker.simclr.model import Architecture, SimCLR, build_model
-from worker.simclr.optimizers import build_optimizer, set_learning_rate
+from worker.simclr.losses.nt_xent import nt_xent_logits, positives
+from worker.simclr.nets.model import Architecture, SimCLR, build_model
 from worker.simclr.precision import Precision, autocast, best_device, choose_precision, set_threads
-from worker.simclr.pretraining import Learner, Recipe, pretrain
+from worker.simclr.training.memory import keep_freed_memory
+from worker.simclr.training.optimizers import build_optimizer, set_learning_rate
+from worker.simclr.training.pretraining import Learner, Recipe, pretrain
 
 IMAGE_SIZE = 32
 TEMPERATURE = 0.5

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from backend.contracts.config import ExperimentConfig
-from worker.simclr.checkpoints import file_sha256
+from worker.simclr.training.checkpoints import file_sha256
 
 Summary = dict[str, float | int | str | None]
 

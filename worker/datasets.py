@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from backend.contracts.config import DatasetConfig
-from worker.simclr.dataset import ImageDataset
-from worker.simclr.importing import import_images
-from worker.simclr.pack import load_pack
-from worker.simclr.shapes import render_shapes
+from worker.simclr.data.dataset import ImageDataset
+from worker.simclr.data.importing import import_images
+from worker.simclr.data.pack import load_pack
+from worker.simclr.data.shapes import render_shapes
 
 TEST_SHARE = 0.2
 """Of a zip or folder given on the command line without ``test/``."""

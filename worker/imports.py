@@ -12,9 +12,9 @@ from typing import Protocol
 from backend.client import ApiError, BackendUnreachableError
 from backend.contracts.datasets import BrokenFile, DatasetStats, ImportJob, ImportReport
 from worker.settings import Settings
-from worker.simclr.cifar import import_cifar
-from worker.simclr.importing import ImportedPack, import_images
-from worker.simclr.sources import ImportRefusedError
+from worker.simclr.data.importing import ImportedPack, import_images
+from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.torchvision_datasets import import_cifar
 
 LOG = logging.getLogger(__name__)
 REPORT_SECONDS = 1.0

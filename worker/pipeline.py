@@ -17,14 +17,14 @@ from worker.simclr.augmentation.blur import Blur
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
 from worker.simclr.augmentation.views import Op, two_views
-from worker.simclr.batches import BatchOrder, steps_per_epoch, train_subset
-from worker.simclr.dataset import ImageDataset, Images
-from worker.simclr.evaluation import PROBE_AUGMENTATION, Evaluation, Protocol, evaluate, evaluate_knn, scaled
-from worker.simclr.features import state_sha256
-from worker.simclr.model import Architecture, SimCLR, build_model
-from worker.simclr.optimizers import build_optimizer
+from worker.simclr.data.dataset import ImageDataset, Images
+from worker.simclr.evaluation.features import state_sha256
+from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Evaluation, Protocol, evaluate, evaluate_knn, scaled
+from worker.simclr.nets.model import Architecture, SimCLR, build_model
 from worker.simclr.precision import choose_precision
-from worker.simclr.pretraining import Learner, Recipe, StepReport, pretrain
+from worker.simclr.training.batches import BatchOrder, steps_per_epoch, train_subset
+from worker.simclr.training.optimizers import build_optimizer
+from worker.simclr.training.pretraining import Learner, Recipe, StepReport, pretrain
 
 
 class ConfigError(ValueError):

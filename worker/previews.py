@@ -12,7 +12,7 @@ from backend.contracts.config import DatasetConfig
 from backend.contracts.previews import PreviewJob, ViewsPreview, ViewTriple
 from worker.datasets import load_dataset
 from worker.pipeline import preview_views
-from worker.simclr.dataset import ImageDataset
+from worker.simclr.data.dataset import ImageDataset
 
 
 def draw(job: PreviewJob, packs_dir: Path) -> ViewsPreview:

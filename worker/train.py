@@ -149,9 +149,9 @@ class TrainingProcess:
         # Late, because torch takes seconds to load: by now the run is seen to live, and can be told to stop.
         from worker.datasets import load_dataset
         from worker.pipeline import Experiment, WrongCheckpointError
-        from worker.simclr.checkpoints import load_checkpoint
-        from worker.simclr.memory import keep_freed_memory
         from worker.simclr.precision import best_device, set_threads
+        from worker.simclr.training.checkpoints import load_checkpoint
+        from worker.simclr.training.memory import keep_freed_memory
 
         keep_freed_memory()
         threads = set_threads()
@@ -240,7 +240,7 @@ class TrainingProcess:
 
     def _save(self, experiment: "Experiment") -> None:
         """Save a checkpoint unless this step has one, and only then announce it."""
-        from worker.simclr.checkpoints import prune_checkpoints, save_checkpoint
+        from worker.simclr.training.checkpoints import prune_checkpoints, save_checkpoint
 
         if experiment.step == self._saved_step:
             return

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from worker.simclr.dataset import ImageDataset
-from worker.simclr.pack import PackWriter, load_pack
+from worker.simclr.data.dataset import ImageDataset
+from worker.simclr.data.pack import PackWriter, load_pack
 
 torch.set_num_threads(1)
 

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from backend.contracts.config import EncoderConfig, ExperimentConfig
 from worker.artifacts import write_artifacts
-from worker.simclr.encoders import ResNet
-from worker.simclr.features import state_sha256
+from worker.simclr.evaluation.features import state_sha256
+from worker.simclr.nets.encoders import ResNet
 
 
 def test_the_encoder_comes_back_from_its_file_with_what_is_needed_to_build_it(tmp_path):

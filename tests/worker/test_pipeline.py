@@ -20,7 +20,7 @@ from worker.pipeline import (
 from worker.simclr.augmentation.blur import Blur
 from worker.simclr.augmentation.color import Color, draw_color
 from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.dataset import ImageDataset, Images
+from worker.simclr.data.dataset import ImageDataset, Images
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.worker.conftest import tiny_config
 from worker.event_log import read_events
-from worker.simclr.checkpoints import file_sha256
+from worker.simclr.training.checkpoints import file_sha256
 from worker.train import main, registered_checkpoints
 
 TIMED = {"images_per_second"}

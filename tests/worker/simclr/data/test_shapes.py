@@ -2,7 +2,7 @@
 
 import torch
 
-from worker.simclr.shapes import CLASSES, render_shapes
+from worker.simclr.data.shapes import CLASSES, render_shapes
 
 
 def test_the_same_seed_renders_the_same_bytes():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from worker.simclr.pack import PackDamagedError, PackWriter, load_pack
+from worker.simclr.data.pack import PackDamagedError, PackWriter, load_pack
 
 
 def images(count=6, size=8, seed=0):

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from worker.simclr import importing
-from worker.simclr.importing import decode_image, import_images
-from worker.simclr.pack import load_pack
-from worker.simclr.sources import ImportRefusedError
+from worker.simclr.data import importing
+from worker.simclr.data.importing import decode_image, import_images
+from worker.simclr.data.pack import load_pack
+from worker.simclr.data.sources import ImportRefusedError
 
-MINI = Path(__file__).parents[4] / "shared" / "data" / "cifar10-mini.zip"
+MINI = Path(__file__).parents[5] / "shared" / "data" / "cifar10-mini.zip"
 
 
 def picture(seed=0, size=(16, 16), mode="RGB", kind="PNG"):

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.simclr.dataset import ImageDataset, Images
+from worker.simclr.data.dataset import ImageDataset, Images
 
 FORMAT = 1
 SPLITS = ("train", "test")

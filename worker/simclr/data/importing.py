@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from worker.simclr.pack import PackWriter
-from worker.simclr.sources import Entry, ImportRefusedError, Source, list_entries, open_source
+from worker.simclr.data.pack import PackWriter
+from worker.simclr.data.sources import Entry, ImportRefusedError, Source, list_entries, open_source
 
 MAX_PIXELS = 100_000_000
 MAX_BROKEN_LISTED = 1000

@@ -5,10 +5,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from worker.simclr import cifar
-from worker.simclr.cifar import import_cifar
-from worker.simclr.pack import load_pack
-from worker.simclr.sources import ImportRefusedError
+from worker.simclr.data import torchvision_datasets as cifar
+from worker.simclr.data.pack import load_pack
+from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.torchvision_datasets import import_cifar
 
 
 class TinyCifar:

@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import resource, torch
-from worker.simclr.memory import keep_freed_memory
+from worker.simclr.training.memory import keep_freed_memory
 net = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.Conv2d(4, 4, 1))
 images = torch.rand(64, 4, 192, 192)  # 36 MiB, and so is every activation
 def faults():

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from worker.simclr.dataset import ImageDataset
-from worker.simclr.features import extract_features
-from worker.simclr.knn import knn_accuracy
-from worker.simclr.linear import LinearResult, linear_evaluation
+from worker.simclr.data.dataset import ImageDataset
+from worker.simclr.evaluation.features import extract_features
+from worker.simclr.evaluation.knn import knn_accuracy
+from worker.simclr.evaluation.linear import LinearResult, linear_evaluation
 from worker.simclr.precision import Precision
 
 Result = TypeVar("Result")

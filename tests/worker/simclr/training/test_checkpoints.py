@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from worker.simclr.checkpoints import load_checkpoint, prune_checkpoints, save_checkpoint
+from worker.simclr.training.checkpoints import load_checkpoint, prune_checkpoints, save_checkpoint
 
 STATE = {"step": 5, "weights": torch.arange(4.0), "losses": [1.0, 2.0], "name": "x"}
 

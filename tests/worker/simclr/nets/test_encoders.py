@@ -5,8 +5,8 @@ import torch
 import torchvision
 from torch import nn
 
-from worker.simclr.encoders import ResNet
-from worker.simclr.heads import projection_head
+from worker.simclr.nets.encoders import ResNet
+from worker.simclr.nets.heads import projection_head
 
 
 def without_classifier(arch):

@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from worker.simclr.importing import ImportedPack, fit_image
-from worker.simclr.pack import PackWriter
-from worker.simclr.sources import ImportRefusedError
+from worker.simclr.data.importing import ImportedPack, fit_image
+from worker.simclr.data.pack import PackWriter
+from worker.simclr.data.sources import ImportRefusedError
 
 _DATASETS: dict[str, Any] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 _ARCHIVES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}

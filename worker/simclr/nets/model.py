@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worker.simclr.encoders import Arch, ResNet, Stem
-from worker.simclr.heads import HeadKind, projection_head
+from worker.simclr.nets.encoders import Arch, ResNet, Stem
+from worker.simclr.nets.heads import HeadKind, projection_head
 from worker.simclr.randomness import derive_seed
 
 

@@ -9,11 +9,11 @@ import torch
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
 from worker.simclr.augmentation.views import two_views
-from worker.simclr.batches import BatchOrder, train_subset
-from worker.simclr.losses import nt_xent
-from worker.simclr.model import Architecture, build_model
-from worker.simclr.optimizers import build_optimizer, parameter_groups
-from worker.simclr.pretraining import DivergedError, Learner, Recipe, is_reported, pretrain, train_step
+from worker.simclr.losses.nt_xent import nt_xent
+from worker.simclr.nets.model import Architecture, build_model
+from worker.simclr.training.batches import BatchOrder, train_subset
+from worker.simclr.training.optimizers import build_optimizer, parameter_groups
+from worker.simclr.training.pretraining import DivergedError, Learner, Recipe, is_reported, pretrain, train_step
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from worker.simclr.dataset import ImageDataset, Images
+from worker.simclr.data.dataset import ImageDataset, Images
 from worker.simclr.randomness import generator
 
 CLASSES = ("circle", "ring", "square", "triangle", "star", "cross", "stripes", "checkers", "crescent", "heart")

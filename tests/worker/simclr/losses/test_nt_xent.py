@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from worker.simclr.losses import nt_xent, nt_xent_logits
+from worker.simclr.losses.nt_xent import nt_xent, nt_xent_logits
 
 
 def double_loop(z, temperature):

@@ -5,8 +5,8 @@ import math
 import torch
 
 from tests.worker.conftest import result_of
-from worker.simclr import knn
-from worker.simclr.knn import knn_accuracy, knn_predict
+from worker.simclr.evaluation import knn
+from worker.simclr.evaluation.knn import knn_accuracy, knn_predict
 
 
 def brute_force(train, labels, query, neighbors, classes):

@@ -5,8 +5,8 @@ import torch
 from torch.autograd.functional import hessian
 
 from tests.worker.conftest import result_of
-from worker.simclr import linear
-from worker.simclr.linear import fit, linear_evaluation
+from worker.simclr.evaluation import linear
+from worker.simclr.evaluation.linear import fit, linear_evaluation
 
 
 def three_blobs(count, seed):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from worker.simclr.encoders import ResNet
-from worker.simclr.optimizers import LARS, build_optimizer, parameter_groups, set_learning_rate
+from worker.simclr.nets.encoders import ResNet
+from worker.simclr.training.optimizers import LARS, build_optimizer, parameter_groups, set_learning_rate
 
 
 def float64_lars(w, gradients, *, lr, momentum, decay, eta=0.001, adapt=True):

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from tests.worker.conftest import result_of
-from worker.simclr import features
 from worker.simclr.augmentation.views import resized
-from worker.simclr.dataset import ImageDataset, Images
-from worker.simclr.encoders import ResNet
-from worker.simclr.evaluation import PROBE_AUGMENTATION, Protocol, evaluate, evaluate_knn
-from worker.simclr.features import extract_features, state_sha256
+from worker.simclr.data.dataset import ImageDataset, Images
+from worker.simclr.evaluation import features
+from worker.simclr.evaluation.features import extract_features, state_sha256
+from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Protocol, evaluate, evaluate_knn
+from worker.simclr.nets.encoders import ResNet
 
 PROTOCOL = Protocol(image_size=8, precision="fp32", neighbors=3, linear=True, seed=0)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from backend.contracts.config import ExperimentConfig
-from worker.simclr.schedule import learning_rate
+from worker.simclr.training.schedule import learning_rate
 
 
 def trace(total_steps, warmup_steps, peak):

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from worker.simclr.augmentation.views import Branches, Op, two_views
-from worker.simclr.batches import BatchOrder, steps_per_epoch
-from worker.simclr.losses import nt_xent
-from worker.simclr.model import SimCLR
-from worker.simclr.optimizers import set_learning_rate
+from worker.simclr.losses.nt_xent import nt_xent
+from worker.simclr.nets.model import SimCLR
 from worker.simclr.precision import Precision, autocast
-from worker.simclr.schedule import learning_rate
+from worker.simclr.training.batches import BatchOrder, steps_per_epoch
+from worker.simclr.training.optimizers import set_learning_rate
+from worker.simclr.training.schedule import learning_rate
 
 POINTS_PER_RUN = 2000
 """About as many points as a curve can show; a run of fewer steps reports every step."""
