@@ -11,7 +11,7 @@ from torch import Tensor
 from backend.contracts.config import DatasetConfig
 from backend.contracts.previews import PreviewJob, ViewsPreview, ViewTriple
 from worker.datasets import load_dataset
-from worker.pipeline import preview_views
+from worker.pipeline.preview import preview_views
 from worker.simclr.data.dataset import ImageDataset
 
 

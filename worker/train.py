@@ -23,7 +23,7 @@ from worker.progress import Progress
 from worker.wishes import Wishes
 
 if TYPE_CHECKING:
-    from worker.pipeline import Experiment
+    from worker.pipeline.experiment import Experiment
 
 PROGRESS_SECONDS = 0.5
 """Progress is reported no more often than this (metrics are reported by step, see ``is_reported``)."""
@@ -148,7 +148,7 @@ class TrainingProcess:
         self.log.write("phase", phase="loading")
         # Late, because torch takes seconds to load: by now the run is seen to live, and can be told to stop.
         from worker.datasets import load_dataset
-        from worker.pipeline import Experiment, WrongCheckpointError
+        from worker.pipeline.experiment import Experiment, WrongCheckpointError
         from worker.simclr.precision import best_device, set_threads
         from worker.simclr.training.checkpoints import load_checkpoint
         from worker.simclr.training.memory import keep_freed_memory

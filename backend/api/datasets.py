@@ -10,8 +10,8 @@ from backend.api.dependencies import LabDep
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute, read_json
 from backend.api.receiving import check_announced_size, receive
-from backend.contracts.config import DatasetName
 from backend.contracts.datasets import DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.section import DatasetName
 from backend.services import datasets, imports
 from backend.services.incoming import IncomingFile
 from backend.services.lab import Lab

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.contracts.config import DatasetName
+from backend.contracts.section import DatasetName
 
 DatasetState = Literal["importing", "ready", "failed"]
 

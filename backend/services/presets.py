@@ -1,18 +1,15 @@
 """Ready-made studies and runs to start from."""
 
+from backend.contracts.augmentation import AugmentationConfig, AugmentationOp, ColorOp, CropOp
 from backend.contracts.config import (
-    AugmentationConfig,
-    AugmentationOp,
-    ColorOp,
-    CropOp,
     DatasetConfig,
     EncoderConfig,
-    EvaluationConfig,
     ExperimentConfig,
     LossConfig,
     OptimizerConfig,
     TrainingConfig,
 )
+from backend.contracts.evaluation import EvaluationConfig
 from backend.contracts.studies import Axis, AxisPoint, Preset, StudyCreate
 
 SMALL = EncoderConfig(arch="resnet18", width=0.25, stem="stride2")

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from backend.contracts.config import AugmentationConfig, BlurOp, ColorOp, CropOp, ExperimentConfig, FlipOp
+from backend.contracts.augmentation import AugmentationConfig, BlurOp, ColorOp, CropOp, FlipOp
+from backend.contracts.config import ExperimentConfig
 from backend.contracts.studies import Axis, AxisPoint
 
 MAX_RUNS = 1000

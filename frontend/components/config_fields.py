@@ -54,7 +54,8 @@ def config_sections() -> list[FormSection]:
     found: list[FormSection] = []
     for name, reference in schema["properties"].items():
         section = schema["$defs"][reference["$ref"].rsplit("/", 1)[-1]]
-        fields = [_field(f"{name}.{key}", spec) for key, spec in section["properties"].items() if key != "ops"]
+        simple = {key: spec for key, spec in section["properties"].items() if key != "ops" and "$ref" not in str(spec)}
+        fields = [_field(f"{name}.{key}", spec) for key, spec in simple.items()]
         found.append(FormSection(name, _label(name), section.get("description", ""), tuple(fields)))
     return found
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from backend.contracts.config import AugmentationConfig
+from backend.contracts.augmentation import AugmentationConfig
 from backend.contracts.runs import ENDED, RunRead, RunState
 
 STATES: dict[RunState, str] = {

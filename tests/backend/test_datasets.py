@@ -14,8 +14,9 @@ import redis
 from sqlalchemy import update
 
 from backend.client import ApiError, Client
-from backend.contracts.config import DatasetConfig, EvaluationConfig, ExperimentConfig, TrainingConfig
+from backend.contracts.config import DatasetConfig, ExperimentConfig, TrainingConfig
 from backend.contracts.datasets import DatasetCreate, DatasetStats, ImportReport
+from backend.contracts.evaluation import EvaluationConfig
 from backend.contracts.runs import ClaimRequest, RunCreate
 from backend.contracts.tasks import INTERACTIVE_QUEUE
 from backend.db.models import Dataset

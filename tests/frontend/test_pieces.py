@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.contracts.config import AugmentationConfig, ColorOp, ExperimentConfig
+from backend.contracts.augmentation import AugmentationConfig, ColorOp
+from backend.contracts.config import ExperimentConfig
 from backend.contracts.previews import ViewTriple
 from backend.contracts.runs import MetricSeries
 from frontend.charts import palette

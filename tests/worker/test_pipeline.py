@@ -7,16 +7,10 @@ import torch
 
 from backend.contracts.config import ExperimentConfig
 from tests.worker.conftest import result_of, tiny_config
-from worker.pipeline import (
-    ConfigError,
-    Experiment,
-    WrongCheckpointError,
-    check_fits,
-    make_recipe,
-    preview_views,
-    science_op,
-    used_images,
-)
+from worker.pipeline.build import make_recipe, science_op, used_images
+from worker.pipeline.checks import ConfigError, check_fits
+from worker.pipeline.experiment import Experiment, WrongCheckpointError
+from worker.pipeline.preview import preview_views
 from worker.simclr.augmentation.blur import Blur
 from worker.simclr.augmentation.color import Color, draw_color
 from worker.simclr.augmentation.crop import Crop, Flip
@@ -33,7 +27,7 @@ def make_config(**sections):
 @pytest.mark.parametrize("subset", [None, 40])
 def test_the_preview_shows_exactly_the_views_that_the_net_sees_at_that_step(tiny_images, branches, subset):
     config = make_config(
-        dataset={"train_subset": subset},
+        dataset={"train_subset": subset, "image_size": 16},
         augmentation={"branches": branches, "ops": [{"name": name} for name in ("crop", "flip", "color", "blur")]},
         training={"epochs": 2},
     )
@@ -47,7 +41,7 @@ def test_the_preview_shows_exactly_the_views_that_the_net_sees_at_that_step(tiny
     for step in (0, 1, len(seen) - 1):
         views = preview_views(config, tiny_images, images=5, step=step)
         for shown, used in zip((views.first, views.second), seen[step].chunk(2), strict=True):
-            assert shown.shape == (5, 3, 8, 8)
+            assert shown.shape == (5, 3, 16, 16)
             assert torch.equal(shown, used[:5].mul(255).round().to(torch.uint8))
     originals = {pixels.numpy().tobytes() for pixels in used_images(config, tiny_images).train.pixels}
     assert {pixels.numpy().tobytes() for pixels in views.originals} <= originals
@@ -65,7 +59,7 @@ def test_the_default_augmentation_is_the_papers_for_cifar_10():
     for column, (low, high) in enumerate([(0.6, 1.4)] * 3 + [(-0.1, 0.1)]):
         assert drawn[:, column].min() == pytest.approx(low, abs=1e-3)
         assert drawn[:, column].max() == pytest.approx(high, abs=1e-3)
-    assert ExperimentConfig().encoder.stem == "cifar"
+    assert ExperimentConfig().encoder_stem == "cifar"
 
 
 def test_every_field_of_every_augmentation_reaches_the_science():
@@ -75,7 +69,7 @@ def test_every_field_of_every_augmentation_reaches_the_science():
         {"name": "color", "strength": 1, "jitter_probability": 0.3, "grayscale_probability": 0.4},
         {"name": "blur", "probability": 0.6, "min_sigma": 0.3, "max_sigma": 1.5},
     ]
-    config = make_config(augmentation={"ops": ops})
+    config = make_config(augmentation={"ops": ops}, dataset={"image_size": 16})
     for given, made in zip(ops, map(science_op, config.augmentation.ops), strict=True):
         assert {"name": type(made).__name__.lower(), **dataclasses.asdict(made)} == given
 

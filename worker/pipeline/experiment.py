@@ -1,170 +1,25 @@
-"""From a config to science objects: the one module that knows both.
-
-``Experiment`` is a run without its process: it can be trained, measured, saved and restored, and writes no event.
-"""
+"""A run without its process: it can be trained, measured, saved and restored, and writes no event."""
 
 import hashlib
 import platform
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from backend.contracts.config import AugmentationOp, ExperimentConfig
-from worker.simclr.augmentation.blur import Blur
-from worker.simclr.augmentation.color import Color
-from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.augmentation.views import Op, two_views
-from worker.simclr.data.dataset import ImageDataset, Images
+from backend.contracts.config import ExperimentConfig
+from worker.pipeline.build import make_learner, make_protocol, make_recipe, untrained_model, used_images
+from worker.pipeline.checks import check_fits
+from worker.simclr.data.dataset import ImageDataset
 from worker.simclr.evaluation.features import state_sha256
-from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Evaluation, Protocol, evaluate, evaluate_knn, scaled
-from worker.simclr.nets.model import Architecture, SimCLR, build_model
-from worker.simclr.precision import choose_precision
-from worker.simclr.training.batches import BatchOrder, steps_per_epoch, train_subset
-from worker.simclr.training.optimizers import build_optimizer
-from worker.simclr.training.pretraining import Learner, Recipe, StepReport, pretrain
-
-
-class ConfigError(ValueError):
-    """The config is valid by itself but does not fit these images or this machine. ``field`` is its dotted path."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
+from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Evaluation, evaluate, evaluate_knn, scaled
+from worker.simclr.training.batches import steps_per_epoch
+from worker.simclr.training.pretraining import StepReport, pretrain
 
 
 class WrongCheckpointError(ValueError):
     """The checkpoint is of another config or of other images."""
-
-
-def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.device) -> None:
-    """Raise ConfigError, naming the field, where the config cannot be run on these images and this device."""
-    images, tests = len(dataset.train.labels), len(dataset.test.labels)
-    subset = config.dataset.train_subset
-    if config.resources.gpus > 0 and device.type != "cuda":
-        raise ConfigError("resources.gpus", f"{config.resources.gpus} asked for, but this worker has no GPU.")
-    if dataset.train.pixels.shape[1] != 3:
-        raise ConfigError("dataset.name", f"the images have {dataset.train.pixels.shape[1]} channels instead of 3.")
-    if tests == 0:
-        raise ConfigError("dataset.name", "there is no test image to evaluate on.")
-    if subset is not None and subset > images:
-        raise ConfigError("dataset.train_subset", f"is {subset}, but there are only {images} training images.")
-    images = subset or images
-    if config.training.batch_size > images:
-        raise ConfigError(
-            "training.batch_size", f"is {config.training.batch_size}, more than the {images} training images."
-        )
-    if config.evaluation.knn_neighbors > images:
-        raise ConfigError(
-            "evaluation.knn_neighbors", f"is {config.evaluation.knn_neighbors}, more than the {images} training images."
-        )
-
-
-def science_op(op: AugmentationOp) -> Op:
-    """The transformation that a config's entry describes."""
-    fields = op.model_dump(exclude={"name"})
-    match op.name:
-        case "crop":
-            return Crop(**fields)
-        case "flip":
-            return Flip(**fields)
-        case "color":
-            return Color(**fields)
-        case "blur":
-            return Blur(**fields)
-
-
-def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
-    """How to pretrain."""
-    return Recipe(
-        ops=tuple(science_op(op) for op in config.augmentation.ops),
-        branches=config.augmentation.branches,
-        image_size=config.dataset.image_size,
-        temperature=config.loss.temperature,
-        peak_learning_rate=config.peak_learning_rate,
-        warmup_epochs=config.optimizer.warmup_epochs,
-        epochs=config.training.epochs,
-        batch_size=config.training.batch_size,
-        precision=choose_precision(config.training.precision, device),
-        seed=config.training.seed,
-    )
-
-
-def make_protocol(config: ExperimentConfig, device: torch.device) -> Protocol:
-    """How to evaluate."""
-    return Protocol(
-        image_size=config.dataset.image_size,
-        precision=choose_precision(config.training.precision, device),
-        neighbors=config.evaluation.knn_neighbors,
-        linear=config.evaluation.linear,
-        seed=config.training.seed,
-    )
-
-
-def untrained_model(config: ExperimentConfig, device: torch.device) -> SimCLR:
-    """The net as it is at step 0 of the run."""
-    architecture = Architecture(
-        arch=config.encoder.arch,
-        width=config.encoder.width,
-        stem=config.encoder.stem,
-        head=config.head.kind,
-        hidden_dim=config.head.hidden_dim,
-        output_dim=config.head.output_dim,
-    )
-    return build_model(architecture, config.training.seed, device)
-
-
-def make_learner(config: ExperimentConfig, device: torch.device) -> Learner:
-    """The untrained net and its optimiser."""
-    model = untrained_model(config, device)
-    optimizer = build_optimizer(
-        config.optimizer.name,
-        model,
-        weight_decay=config.optimizer.weight_decay,
-        momentum=config.optimizer.momentum,
-    )
-    return Learner(model, optimizer)
-
-
-def used_images(config: ExperimentConfig, dataset: ImageDataset) -> ImageDataset:
-    """The dataset with the training images that the config asks for."""
-    size = config.dataset.train_subset
-    if size is None or size >= len(dataset.train.labels):
-        return dataset
-    chosen = train_subset(len(dataset.train.labels), size, config.training.seed)
-    train = Images(dataset.train.pixels[chosen], dataset.train.labels[chosen])
-    return ImageDataset(train, dataset.test, dataset.classes)
-
-
-@dataclass(frozen=True)
-class Views:
-    """Some images and the two views of each: uint8 (B, 3, H, W), twice (B, 3, S, S), and labels (B,)."""
-
-    originals: Tensor
-    first: Tensor
-    second: Tensor
-    labels: Tensor
-
-
-def preview_views(config: ExperimentConfig, dataset: ImageDataset, *, images: int, step: int) -> Views:
-    """The views that step ``step`` (from 0) of the run will see, of the first ``images`` images of its batch.
-
-    Raises ConfigError where the config does not fit the images.
-    """
-    device = torch.device("cpu")
-    check_fits(config.model_copy(update={"resources": type(config.resources)()}), dataset, device)
-    dataset = used_images(config, dataset)
-    recipe = make_recipe(config, device)
-    batch = BatchOrder(len(dataset.train.labels), recipe.batch_size, recipe.seed).batch(step)
-    pixels = dataset.train.pixels[batch]
-    views = two_views(
-        pixels, recipe.ops, image_size=recipe.image_size, branches=recipe.branches, seed=recipe.seed, step=step
-    )
-    first, second = views.mul(255).round().clamp(0, 255).to(torch.uint8).chunk(2)
-    shown = slice(0, images)
-    return Views(pixels[shown], first[shown], second[shown], dataset.train.labels[batch][shown])
 
 
 class Experiment:

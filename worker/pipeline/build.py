@@ -1,0 +1,96 @@
+"""From the sections of a config to the objects of the science."""
+
+from typing import cast
+
+import torch
+
+from backend.contracts.augmentation import AugmentationOp
+from backend.contracts.config import ExperimentConfig
+from worker.simclr.augmentation.blur import Blur
+from worker.simclr.augmentation.color import Color
+from worker.simclr.augmentation.crop import Crop, Flip
+from worker.simclr.augmentation.views import Op
+from worker.simclr.data.dataset import ImageDataset, Images
+from worker.simclr.evaluation.protocol import Protocol
+from worker.simclr.nets.encoders import Arch
+from worker.simclr.nets.model import Architecture, SimCLR, build_model
+from worker.simclr.precision import choose_precision
+from worker.simclr.training.batches import train_subset
+from worker.simclr.training.optimizers import build_optimizer
+from worker.simclr.training.pretraining import Learner, Recipe
+
+
+def science_op(op: AugmentationOp) -> Op:
+    """The transformation that a config's entry describes."""
+    fields = op.model_dump(exclude={"name"})
+    match op.name:
+        case "crop":
+            return Crop(**fields)
+        case "flip":
+            return Flip(**fields)
+        case "color":
+            return Color(**fields)
+        case "blur":
+            return Blur(**fields)
+
+
+def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
+    """How to pretrain."""
+    return Recipe(
+        ops=tuple(science_op(op) for op in config.augmentation.ops),
+        branches=config.augmentation.branches,
+        image_size=config.dataset.image_size,
+        temperature=config.loss.temperature,
+        peak_learning_rate=config.peak_learning_rate,
+        warmup_epochs=config.optimizer.warmup_epochs,
+        epochs=config.training.epochs,
+        batch_size=config.training.batch_size,
+        precision=choose_precision(config.training.precision, device),
+        seed=config.training.seed,
+    )
+
+
+def make_protocol(config: ExperimentConfig, device: torch.device) -> Protocol:
+    """How to evaluate."""
+    return Protocol(
+        image_size=config.dataset.image_size,
+        precision=choose_precision(config.training.precision, device),
+        neighbors=config.evaluation.knn_neighbors,
+        linear=config.evaluation.linear,
+        seed=config.training.seed,
+    )
+
+
+def untrained_model(config: ExperimentConfig, device: torch.device) -> SimCLR:
+    """The net as it is at step 0 of the run."""
+    architecture = Architecture(
+        arch=cast("Arch", config.encoder.arch),
+        width=config.encoder.width,
+        stem=config.encoder_stem,
+        head=config.head.kind,
+        hidden_dim=config.head.hidden_dim,
+        output_dim=config.head.z_dim or 0,
+    )
+    return build_model(architecture, config.training.seed, device)
+
+
+def make_learner(config: ExperimentConfig, device: torch.device) -> Learner:
+    """The untrained net and its optimiser."""
+    model = untrained_model(config, device)
+    optimizer = build_optimizer(
+        config.optimizer.name,
+        model,
+        weight_decay=config.optimizer.weight_decay,
+        momentum=config.optimizer.momentum,
+    )
+    return Learner(model, optimizer)
+
+
+def used_images(config: ExperimentConfig, dataset: ImageDataset) -> ImageDataset:
+    """The dataset with the training images that the config asks for."""
+    size = config.dataset.train_subset
+    if size is None or size >= len(dataset.train.labels):
+        return dataset
+    chosen = train_subset(len(dataset.train.labels), size, config.training.seed)
+    train = Images(dataset.train.pixels[chosen], dataset.train.labels[chosen])
+    return ImageDataset(train, dataset.test, dataset.classes)

@@ -1,0 +1,37 @@
+"""What is refused before anything runs because it does not fit these images or this machine."""
+
+import torch
+
+from backend.contracts.config import ExperimentConfig
+from worker.simclr.data.dataset import ImageDataset
+
+
+class ConfigError(ValueError):
+    """The config is valid by itself but does not fit these images or this machine. ``field`` is its dotted path."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.device) -> None:
+    """Raise ConfigError, naming the field, where the config cannot be run on these images and this device."""
+    images, tests = len(dataset.train.labels), len(dataset.test.labels)
+    subset = config.dataset.train_subset
+    if config.resources.gpus > 0 and device.type != "cuda":
+        raise ConfigError("resources.gpus", f"{config.resources.gpus} asked for, but this worker has no GPU.")
+    if dataset.train.pixels.shape[1] != 3:
+        raise ConfigError("dataset.name", f"the images have {dataset.train.pixels.shape[1]} channels instead of 3.")
+    if tests == 0:
+        raise ConfigError("dataset.name", "there is no test image to evaluate on.")
+    if subset is not None and subset > images:
+        raise ConfigError("dataset.train_subset", f"is {subset}, but there are only {images} training images.")
+    images = subset or images
+    if config.training.batch_size > images:
+        raise ConfigError(
+            "training.batch_size", f"is {config.training.batch_size}, more than the {images} training images."
+        )
+    if config.evaluation.knn_neighbors > images:
+        raise ConfigError(
+            "evaluation.knn_neighbors", f"is {config.evaluation.knn_neighbors}, more than the {images} training images."
+        )
