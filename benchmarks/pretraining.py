@@ -31,7 +31,7 @@ from torchvision.transforms import v2
 
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.losses.nt_xent import nt_xent_logits, positives
+from worker.simclr.losses.nt_xent import nt_xent, nt_xent_logits, positives
 from worker.simclr.nets.model import Architecture, SimCLR, build_model
 from worker.simclr.precision import Precision, autocast, best_device, choose_precision, set_threads
 from worker.simclr.training.memory import keep_freed_memory
@@ -95,7 +95,7 @@ def ours(row: Row, pixels: Tensor, precision: Precision, device: torch.device) -
         ops=(Crop(), Flip(), Color()),
         branches="both",
         image_size=IMAGE_SIZE,
-        temperature=TEMPERATURE,
+        loss=lambda z, anchors: nt_xent(z, TEMPERATURE, anchors),
         peak_learning_rate=LEARNING_RATE,
         warmup_epochs=0,
         epochs=1_000_000,

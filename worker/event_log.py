@@ -1,6 +1,7 @@
 """The event log of a run: ``events.jsonl``, one JSON object a line, appended by the training process alone."""
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,18 @@ class EventLog:
     def close(self) -> None:
         """Release the file."""
         os.close(self._file)
+
+
+class SilentLog:
+    """The log of a rank that does not report, as rank 0 does; its errors go to standard error."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Say nothing but errors."""
+        if kind == "log" and values["level"] == "error":
+            print(values["message"], file=sys.stderr)  # noqa: T201 (what a rank alone knows)
+
+    def close(self) -> None:
+        """Nothing to release."""

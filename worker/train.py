@@ -1,11 +1,14 @@
 """The training process: ``python -m worker.train CONFIG.json RUN_DIR``. No web, queue or database.
 
+On several GPUs ``torchrun --nproc-per-node N -m worker.train ...`` starts a team of N; rank 0 alone writes.
+
 It knows its run directory only: it appends events to ``events.jsonl``, writes ``checkpoints/`` and, at the end,
 ``artifacts/``. Under ``--supervised`` a worker tells it what to do on standard input; otherwise a person watches a
 progress bar, and Ctrl-C makes a checkpoint from which the same command goes on.
 """
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -18,9 +21,9 @@ from tqdm import tqdm
 
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.events import CheckpointEvent
-from worker.event_log import EventLog, read_events
+from worker.event_log import EventLog, SilentLog, read_events
 from worker.progress import Progress
-from worker.wishes import Wishes
+from worker.wishes import WISHES, DismissedError, Wishes
 
 if TYPE_CHECKING:
     from worker.pipeline.experiment import Experiment
@@ -58,13 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     """Train, and return the exit code: 0 after succeeded, stopped or drained, 1 after failed, 2 for a bad command."""
     args = arguments(argv)
     wishes = Wishes()
+    is_chief = int(os.environ.get("RANK", "0")) == 0
     if args.supervised:
-        wishes.listen_to_supervisor()
+        wishes.listen_to_supervisor(to_wishes=is_chief)
     else:
         wishes.listen_to_signals()
     try:
         config = ExperimentConfig.model_validate_json(args.config.read_bytes())
-        claim_run_directory(args.run_dir, config)
+        if is_chief:
+            claim_run_directory(args.run_dir, config)
     except (OSError, ValueError) as error:
         print(f"{args.config}: {_refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
         return 2
@@ -75,8 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     candidates: list[tuple[str, str]] | None = args.resume
     if candidates is None:
         candidates = [] if args.supervised else registered_checkpoints(log_file)
-    log = EventLog(log_file, attempt)
-    process = TrainingProcess(config, args.run_dir, log, wishes, show_bar=not args.supervised)
+    log = EventLog(log_file, attempt) if is_chief else SilentLog(attempt)
+    process = TrainingProcess(config, args.run_dir, log, wishes, show_bar=is_chief and not args.supervised)
     try:
         return process.run(args.data, candidates)
     finally:
@@ -113,7 +118,7 @@ class TrainingProcess:
     """One attempt at a run: experiment in, events, checkpoints and artifacts out."""
 
     def __init__(
-        self, config: ExperimentConfig, run_dir: Path, log: EventLog, wishes: Wishes, *, show_bar: bool
+        self, config: ExperimentConfig, run_dir: Path, log: EventLog | SilentLog, wishes: Wishes, *, show_bar: bool
     ) -> None:
         self.config, self.run_dir, self.log, self.wishes = config, run_dir, log, wishes
         self.bar: tqdm[Never] | None = None
@@ -126,10 +131,13 @@ class TrainingProcess:
         try:
             experiment = self._load(data, candidates)
             self._pretrain(experiment)
-            self._evaluate(experiment)
+            if experiment.goes_on_alone():
+                self._evaluate(experiment)
         except StoppedError:
             outcome = "drained" if self.wishes.current == "drain" else "stopped"
             self.log.write("end", outcome=outcome)
+            return 0
+        except DismissedError:
             return 0
         except Exception as error:  # noqa: BLE001 (the last place that can tell a person what happened)
             self.log.write("log", level="error", message=traceback.format_exc()[-20_000:])
@@ -149,14 +157,18 @@ class TrainingProcess:
         # Late, because torch takes seconds to load: by now the run is seen to live, and can be told to stop.
         from worker.datasets import load_dataset
         from worker.pipeline.experiment import Experiment, WrongCheckpointError
-        from worker.simclr.precision import best_device, set_threads
+        from worker.simclr.precision import best_device, prepare_device, set_threads
         from worker.simclr.training.checkpoints import load_checkpoint
         from worker.simclr.training.memory import keep_freed_memory
+        from worker.simclr.training.team import Team
 
         keep_freed_memory()
-        threads = set_threads()
-        dataset, identity = load_dataset(self.config.dataset, data, packs=self.run_dir.parent / "packs")
-        experiment = Experiment(self.config, dataset, best_device(), identity=identity)
+        threads, device = set_threads(), best_device()
+        prepare_device(device, deterministic=self.config.training.deterministic)
+        team = Team.from_environment(device)
+        with team.chief_first():
+            dataset, identity = load_dataset(self.config.dataset, data, packs=self.run_dir.parent / "packs")
+        experiment = Experiment(self.config, dataset, device, identity=identity, team=team)
         for name, sha256 in candidates:
             state = load_checkpoint(self.run_dir / "checkpoints", name, sha256)
             try:
@@ -171,7 +183,7 @@ class TrainingProcess:
                 self._say(f"Checkpoint {name} is missing or damaged.", level="warning")
         self._say(
             f"{len(experiment.dataset.train.labels)} training and {len(dataset.test.labels)} test images, "
-            f"{experiment.total_steps} steps on {experiment.device} with {threads} threads, "
+            f"{experiment.total_steps} steps on {_place(team.size, experiment.device, threads)}, "
             f"{experiment.recipe.precision}."
         )
         images = len(experiment.dataset.train.labels) + len(dataset.test.labels)
@@ -188,11 +200,12 @@ class TrainingProcess:
         if self._show_bar:
             self.bar = tqdm(total=experiment.total_steps, initial=experiment.step, unit="step")
         for report in experiment.pretrain():
-            if report.values:
-                self.log.write("metrics", step=report.step, epoch=report.epoch, values=report.values)
+            for measured in report.metrics:
+                self.log.write("metrics", step=measured.step, epoch=measured.epoch, values=measured.values)
             if self.bar is not None:
                 self.bar.update(report.step - self.bar.n)
-                self.bar.set_postfix(loss=f"{report.loss:.3f}", refresh=False)
+                if report.losses:
+                    self.bar.set_postfix(loss=f"{report.losses[-1]:.3f}", refresh=False)
             if experiment.is_checkpoint_due:
                 self._save(experiment)
             self._report_progress(experiment, evaluated=0.0)
@@ -233,16 +246,20 @@ class TrainingProcess:
         )
 
     def _heed(self, experiment: "Experiment") -> None:
-        """Raise StoppedError, with everything saved, where the wish is to stop or to drain."""
-        if self.wishes.current != "go_on":
+        """Raise StoppedError, with everything saved, where the wish is to stop or to drain: on every rank alike."""
+        wish = WISHES.index(self.wishes.current)
+        if not experiment.is_measuring:
+            wish = experiment.team.agree(wish)
+        if WISHES[wish] != "go_on":
             self._save(experiment)
+            experiment.dismiss()
             raise StoppedError
 
     def _save(self, experiment: "Experiment") -> None:
         """Save a checkpoint unless this step has one, and only then announce it."""
         from worker.simclr.training.checkpoints import prune_checkpoints, save_checkpoint
 
-        if experiment.step == self._saved_step:
+        if experiment.step == self._saved_step or not experiment.team.is_chief:
             return
         folder = self.run_dir / "checkpoints"
         saved = save_checkpoint(folder, experiment.state_dict(), step=experiment.step, attempt=self.log.attempt)
@@ -254,6 +271,11 @@ class TrainingProcess:
         self.log.write("log", level=level, message=message)
         if self._show_bar:
             tqdm.write(message)
+
+
+def _place(processes: int, device: object, threads: int) -> str:
+    """Where it is trained, in words."""
+    return f"{f'{processes} processes, each on ' if processes > 1 else ''}{device} with {threads} threads"
 
 
 def explanation(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Literal, Self
 from backend.contracts.runs import Claim
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.train")
+TORCHRUN: tuple[str, ...] = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 _LAST_WORDS = 4000
 _BAD_COMMAND = 2
 
@@ -31,7 +32,7 @@ class Trainer:
             arguments += ["--resume", *(f"{checkpoint.name}:{checkpoint.sha256}" for checkpoint in claim.checkpoints)]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, *arguments],
+                [*of_team(command, claim.config.resources.gpus), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -81,6 +82,11 @@ class Trainer:
         else:
             cause = f"The training process ended with exit code {code} without saying why."
         return "crashed", f"{cause}\n{words}".strip()
+
+
+def of_team(command: Sequence[str], gpus: int) -> list[str]:
+    """The command that starts one process for each of several GPUs under torchrun; ``command`` itself for one."""
+    return [*command] if gpus < 2 else [*TORCHRUN, str(gpus), *command[1:]]
 
 
 def _write_config(claim: Claim, run_dir: Path) -> Path:

@@ -12,10 +12,15 @@ import threading
 from typing import Literal
 
 Wish = Literal["go_on", "stop", "drain"]
+WISHES: tuple[Wish, ...] = ("go_on", "stop", "drain")
 
 PR_SET_PDEATHSIG = 1
 ORPHANED = 3
 """Exit code of a training process whose supervisor is gone."""
+
+
+class DismissedError(Exception):
+    """Rank 0 has ended while this rank of its team waited for it."""
 
 
 class Wishes:
@@ -34,12 +39,16 @@ class Wishes:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
 
-    def listen_to_supervisor(self) -> None:
-        """Lines "stop" and "drain" on standard input. The process does not outlive its supervisor."""
+    def listen_to_supervisor(self, *, to_wishes: bool = True) -> None:
+        """Lines "stop" and "drain" on standard input. The process does not outlive its supervisor.
+
+        Of several ranks, which share their standard input, one alone listens ``to_wishes``.
+        """
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         die_with_parent()
-        threading.Thread(target=self._read_standard_input, name="wishes", daemon=True).start()
+        if to_wishes:
+            threading.Thread(target=self._read_standard_input, name="wishes", daemon=True).start()
 
     def _read_standard_input(self) -> None:
         for line in sys.stdin:

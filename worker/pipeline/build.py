@@ -3,6 +3,7 @@
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
@@ -12,12 +13,17 @@ from worker.simclr.augmentation.crop import Crop, Flip
 from worker.simclr.augmentation.views import Op
 from worker.simclr.data.dataset import ImageDataset, Images
 from worker.simclr.evaluation.protocol import Protocol
+from worker.simclr.losses.nt_xent import nt_xent
 from worker.simclr.nets.encoders import Arch
 from worker.simclr.nets.model import Architecture, SimCLR, build_model
 from worker.simclr.precision import choose_precision
 from worker.simclr.training.batches import train_subset
 from worker.simclr.training.optimizers import build_optimizer
 from worker.simclr.training.pretraining import Learner, Recipe
+from worker.simclr.training.team import Team
+
+WORTH_COMPILING = 1000
+"""Steps."""
 
 
 def science_op(op: AugmentationOp) -> Op:
@@ -40,13 +46,14 @@ def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
         ops=tuple(science_op(op) for op in config.augmentation.ops),
         branches=config.augmentation.branches,
         image_size=config.dataset.image_size,
-        temperature=config.loss.temperature,
+        loss=lambda z, anchors: nt_xent(z, config.loss.temperature, anchors),
         peak_learning_rate=config.peak_learning_rate,
         warmup_epochs=config.optimizer.warmup_epochs,
         epochs=config.training.epochs,
         batch_size=config.training.batch_size,
         precision=choose_precision(config.training.precision, device),
         seed=config.training.seed,
+        micro_batch_size=config.training.micro_batch_size,
     )
 
 
@@ -74,16 +81,33 @@ def untrained_model(config: ExperimentConfig, device: torch.device) -> SimCLR:
     return build_model(architecture, config.training.seed, device)
 
 
-def make_learner(config: ExperimentConfig, device: torch.device) -> Learner:
-    """The untrained net and its optimiser."""
+def make_learner(config: ExperimentConfig, device: torch.device, *, images: int, team: Team | None = None) -> Learner:
+    """The untrained net and its optimiser, for a pretraining on ``images`` images."""
     model = untrained_model(config, device)
+    if team is not None:
+        team.join(model)
     optimizer = build_optimizer(
         config.optimizer.name,
         model,
         weight_decay=config.optimizer.weight_decay,
         momentum=config.optimizer.momentum,
     )
-    return Learner(model, optimizer)
+    steps = make_recipe(config, device).total_steps(images)
+    return Learner(model, optimizer, compiled=is_compiled(config, device, steps))
+
+
+def is_compiled(config: ExperimentConfig, device: torch.device, steps: int) -> bool:
+    """Whether torch.compile pays: on a GPU, in a run long enough to make up for the minute that it takes.
+
+    On CPUs it lost to channels-last bf16 by a third.
+    """
+    wish = config.training.compile
+    return wish == "on" or (wish == "auto" and device.type == "cuda" and steps >= WORTH_COMPILING)
+
+
+def pretraining_pixels(config: ExperimentConfig, dataset: ImageDataset) -> Tensor:  # noqa: ARG001
+    """The images that pretraining draws from: uint8 (n, C, H, W)."""
+    return dataset.train.pixels
 
 
 def used_images(config: ExperimentConfig, dataset: ImageDataset) -> ImageDataset:

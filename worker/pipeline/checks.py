@@ -14,12 +14,14 @@ class ConfigError(ValueError):
         self.field = field
 
 
-def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.device) -> None:
-    """Raise ConfigError, naming the field, where the config cannot be run on these images and this device."""
+def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.device, *, processes: int = 1) -> None:
+    """Raise ConfigError, naming the field, where the config cannot be run on these images and this machine.
+
+    ``processes`` train it together, each on its GPU, or on the CPU where there is none.
+    """
+    _check_processes(config, device, processes)
     images, tests = len(dataset.train.labels), len(dataset.test.labels)
     subset = config.dataset.train_subset
-    if config.resources.gpus > 0 and device.type != "cuda":
-        raise ConfigError("resources.gpus", f"{config.resources.gpus} asked for, but this worker has no GPU.")
     if dataset.train.pixels.shape[1] != 3:
         raise ConfigError("dataset.name", f"the images have {dataset.train.pixels.shape[1]} channels instead of 3.")
     if tests == 0:
@@ -35,3 +37,18 @@ def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.de
         raise ConfigError(
             "evaluation.knn_neighbors", f"is {config.evaluation.knn_neighbors}, more than the {images} training images."
         )
+
+
+def _check_processes(config: ExperimentConfig, device: torch.device, processes: int) -> None:
+    gpus, available = config.resources.gpus, torch.cuda.device_count() if device.type == "cuda" else 0
+    if gpus > available:
+        has = f"{available} of them" if available else "no GPU"
+        raise ConfigError("resources.gpus", f"{gpus} asked for, but this worker has {has}.")
+    share, rest = divmod(config.training.batch_size, processes)
+    micro = config.training.micro_batch_size
+    if rest or share < 2:
+        raise ConfigError(
+            "training.batch_size", f"is {config.training.batch_size}, which {processes} processes cannot share equally."
+        )
+    if micro is not None and share % micro:
+        raise ConfigError("training.micro_batch_size", f"is {micro}, which does not divide the {share} images of each.")

@@ -9,13 +9,24 @@ import torch
 from torch import Tensor
 
 from backend.contracts.config import ExperimentConfig
-from worker.pipeline.build import make_learner, make_protocol, make_recipe, untrained_model, used_images
+from worker.pipeline.build import (
+    make_learner,
+    make_protocol,
+    make_recipe,
+    pretraining_pixels,
+    untrained_model,
+    used_images,
+)
 from worker.pipeline.checks import check_fits
 from worker.simclr.data.dataset import ImageDataset
 from worker.simclr.evaluation.features import state_sha256
 from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Evaluation, evaluate, evaluate_knn, scaled
 from worker.simclr.training.batches import steps_per_epoch
-from worker.simclr.training.pretraining import StepReport, pretrain
+from worker.simclr.training.pretraining import Report, StepMetrics, pretrain
+from worker.simclr.training.team import Team
+from worker.wishes import DismissedError
+
+GO_ON, LEAVE = 0, 1
 
 
 class WrongCheckpointError(ValueError):
@@ -30,14 +41,22 @@ class Experiment:
     """
 
     def __init__(
-        self, config: ExperimentConfig, dataset: ImageDataset, device: torch.device, *, identity: str | None = None
+        self,
+        config: ExperimentConfig,
+        dataset: ImageDataset,
+        device: torch.device,
+        *,
+        identity: str | None = None,
+        team: Team | None = None,
     ) -> None:
-        check_fits(config, dataset, device)
+        self.team = team or Team()
+        check_fits(config, dataset, device, processes=self.team.size)
         self.config, self.device, self.identity = config, device, identity
         self.dataset = used_images(config, dataset)
         self.recipe, self.protocol = make_recipe(config, device), make_protocol(config, device)
-        self.learner = make_learner(config, device)
-        images = len(self.dataset.train.labels)
+        images = len(pretraining_pixels(config, self.dataset))
+        self.learner = make_learner(config, device, images=images, team=self.team)
+        self.is_measuring = False
         self.steps_per_epoch = steps_per_epoch(images, self.recipe.batch_size)
         self.total_steps = self.recipe.total_steps(images)
         self._epoch_losses: list[float] = []
@@ -60,32 +79,57 @@ class Experiment:
         every = self.config.evaluation.knn_every_epochs * self.steps_per_epoch
         return every > 0 and self.step % every == 0 and self._knn_step != self.step and self.step < self.total_steps
 
-    def pretrain(self) -> Iterator[StepReport]:
-        """Train to the end, yielding after every step, and also (without values) while measuring in between."""
-        training = pretrain(self.learner, _near(self.dataset.train.pixels, self.device), self.recipe)
+    def pretrain(self) -> Iterator[Report]:
+        """Train to the end, reporting as ``worker.simclr.training.pretraining`` does, and while measuring in between.
+
+        In a team every rank trains and all report at the same steps; rank 0 alone measures in between, and what it
+        reports meanwhile (``is_measuring``) is its own: the others wait until it goes on. Raises DismissedError on
+        them where it does not.
+        """
+        pixels = _near(pretraining_pixels(self.config, self.dataset), self.device)
+        training = pretrain(self.learner, pixels, self.recipe, self.team)
         while True:
             if self._is_knn_due and self.step > 0:
-                yield from self._measure_knn()
+                if self.team.is_chief:
+                    yield from self._measure_knn()
+                self._knn_step = self.step
+                if self.team.agree(GO_ON) != GO_ON:
+                    raise DismissedError
             report = next(training, None)
             if report is None:
                 return
-            if (report.step - 1) % self.steps_per_epoch == 0:
-                self._epoch_losses.clear()
-            self._epoch_losses.append(report.loss)
+            for step, loss in enumerate(report.losses, report.step - len(report.losses) + 1):
+                if (step - 1) % self.steps_per_epoch == 0:
+                    self._epoch_losses.clear()
+                self._epoch_losses.append(loss)
             self._seconds += report.seconds
             yield report
 
-    def _measure_knn(self) -> Iterator[StepReport]:
+    def _measure_knn(self) -> Iterator[Report]:
+        self.is_measuring = True
         measuring = evaluate_knn(self.learner.model.encoder, self.dataset, self.protocol)
-        epoch = self.step / self.steps_per_epoch
         while True:
             try:
                 next(measuring)
             except StopIteration as stop:
-                self._knn_step = self.step
-                yield StepReport(self.step, epoch, self._epoch_losses[-1], 0.0, {"knn_top1": stop.value})
-                return
-            yield StepReport(self.step, epoch, self._epoch_losses[-1], 0.0, {})
+                found = {"knn_top1": stop.value}
+                break
+            yield Report(self.step)
+        self._knn_step = self.step
+        yield Report(self.step, metrics=(StepMetrics(self.step, self.step / self.steps_per_epoch, found),))
+        self.is_measuring = False
+
+    def goes_on_alone(self) -> bool:
+        """After pretraining: the team parts, and its chief evaluates alone. Whether this process is the one."""
+        is_chief = self.team.is_chief
+        self.team.leave()
+        self.team = Team()
+        return is_chief
+
+    def dismiss(self) -> None:
+        """On rank 0, where it ends while it measures: tell the others, who wait."""
+        if self.is_measuring:
+            self.team.agree(LEAVE)
 
     def evaluate(self) -> Generator[float, None, dict[str, float | int | str | None]]:
         """Evaluate the encoder and, for comparison, the untrained one; yields the share done, returns the summary."""

@@ -10,8 +10,26 @@ Precision = Literal["fp32", "bf16"]
 
 
 def best_device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU if there is one (under torchrun the one of this rank), else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def prepare_device(device: torch.device, *, deterministic: bool) -> None:
+    """Let torch choose the fastest kernels, or with ``deterministic`` only those that always give the same bits.
+
+    To be called before anything runs on the device. Float32 products on a GPU use TF32 (10 bits of mantissa, as
+    convolutions do by default). On the CPU everything is deterministic already.
+    """
+    if device.type != "cuda":
+        return
+    torch.cuda.set_device(device)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True)
 
 
 def is_fast_at_bf16(device: torch.device) -> bool:

@@ -15,7 +15,15 @@ Branches = Literal["both", "one"]
 
 
 def two_views(
-    pixels: torch.Tensor, ops: Sequence[Op], *, image_size: int, branches: Branches, seed: int, step: int
+    pixels: torch.Tensor,
+    ops: Sequence[Op],
+    *,
+    image_size: int,
+    branches: Branches,
+    seed: int,
+    step: int,
+    rows: slice | None = None,
+    batch_size: int | None = None,
 ) -> torch.Tensor:
     """Two views of each image (section 2.1 of the paper).
 
@@ -23,6 +31,11 @@ def two_views(
     0..N-1 are the first views, rows N..2N-1 the second views of the same images. Parameters are drawn per image and
     per view. With ``branches`` "one" the second view is only cropped (the asymmetric setting of Figure 5).
     """
+    if rows is not None and batch_size is not None and batch_size != len(pixels):
+        whole = pixels.new_zeros((batch_size, *pixels.shape[1:]))
+        whole[rows] = pixels
+        views = two_views(whole, ops, image_size=image_size, branches=branches, seed=seed, step=step)
+        return views.unflatten(0, (2, -1))[:, rows].flatten(0, 1)
     images = pixels.float() / 255
     second = ops if branches == "both" else [op for op in ops if isinstance(op, Crop)]
     views = [_one_view(images, chosen, image_size, seed, step, view) for view, chosen in enumerate((ops, second), 1)]

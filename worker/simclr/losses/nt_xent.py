@@ -43,7 +43,7 @@ def nt_xent_logits(z: Tensor, temperature: float) -> Tensor:
         return similarity.masked_fill(itself, -torch.inf)
 
 
-def nt_xent(z: Tensor, temperature: float) -> ContrastiveLoss:
+def nt_xent(z: Tensor, temperature: float, anchors: Tensor | None = None) -> ContrastiveLoss:
     """NT-Xent (equation 1) of z (2N, D), where rows i and i + N are the two views of an image; D is any.
 
     Raises ValueError where the number of rows is odd or less than 4 (one pair has no negatives).
@@ -52,10 +52,13 @@ def nt_xent(z: Tensor, temperature: float) -> ContrastiveLoss:
         raise ValueError(f"NT-Xent needs two views of at least two images, so 2N >= 4 rows, not {len(z)}")
     logits = nt_xent_logits(z, temperature)  # (2N, 2N)
     target = positives(len(z), z.device)
+    share = 1.0
+    if anchors is not None:
+        logits, target, share = logits[anchors], target[anchors], len(anchors) / len(z)
     with torch.autocast(z.device.type, enabled=False):
-        loss = functional.cross_entropy(logits, target)
+        loss = functional.cross_entropy(logits, target) * share
         with torch.no_grad():
-            accuracy = (logits.argmax(dim=1) == target).float().mean()
+            accuracy = (logits.argmax(dim=1) == target).float().mean() * share
             probability = logits.softmax(dim=1)
-            entropy = torch.special.entr(probability).sum(dim=1).mean()
+            entropy = torch.special.entr(probability).sum(dim=1).mean() * share
     return ContrastiveLoss(loss, accuracy, entropy)

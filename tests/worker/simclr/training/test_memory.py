@@ -17,7 +17,7 @@ def faults():
 by_default = [faults() for _ in range(3)]
 assert keep_freed_memory()
 kept = [faults() for _ in range(5)]
-print(by_default[-1], kept[-1])
+print(min(by_default), min(kept))  # a heap that grows once more is no step that pays each time
 """
 
 

@@ -6,38 +6,18 @@ import math
 import pytest
 import torch
 
-from worker.simclr.augmentation.color import Color
-from worker.simclr.augmentation.crop import Crop, Flip
+from tests.worker.simclr.training.small import CPU, RECIPE, new_learner, some_pixels
 from worker.simclr.augmentation.views import two_views
 from worker.simclr.losses.nt_xent import nt_xent
 from worker.simclr.nets.model import Architecture, build_model
 from worker.simclr.training.batches import BatchOrder, train_subset
-from worker.simclr.training.optimizers import build_optimizer, parameter_groups
-from worker.simclr.training.pretraining import DivergedError, Learner, Recipe, is_reported, pretrain, train_step
-
-CPU = torch.device("cpu")
-RECIPE = Recipe(
-    ops=(Crop(), Flip(), Color()),
-    branches="both",
-    image_size=8,
-    temperature=0.5,
-    peak_learning_rate=0.1,
-    warmup_epochs=0.5,
-    epochs=3,
-    batch_size=8,
-    precision="fp32",
-    seed=3,
-)
+from worker.simclr.training.optimizers import parameter_groups
+from worker.simclr.training.pretraining import DivergedError, is_reported, pretrain, train_step
 
 
 @pytest.fixture
 def pixels():
-    return torch.randint(256, (35, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-def new_learner(optimizer="sgd"):
-    model = build_model(Architecture(width=0.0625, stem="stride2", output_dim=16), 0, CPU)
-    return Learner(model, build_optimizer(optimizer, model, weight_decay=1e-4, momentum=0.9))
+    return some_pixels()
 
 
 def test_an_epoch_visits_every_image_at_most_once_and_drops_the_incomplete_batch():
@@ -82,7 +62,7 @@ def test_two_forwards_would_have_given_another_gradient(pixels):
 def test_a_step_applies_the_gradient_of_the_loss_once(pixels):
     learner, reference = new_learner(), new_learner()
     views = two_views(pixels[:8], RECIPE.ops, image_size=8, branches="both", seed=0, step=0)
-    train_step(learner, views, 0.1, temperature=0.5, precision="fp32")
+    train_step(learner, lambda _rows: views, 0.1, RECIPE)
     nt_xent(reference.model.train()(views), 0.5).loss.backward()
     decayed = {id(parameter) for parameter in parameter_groups(reference.model, 1e-4)[0]["params"]}
     for ours, theirs in zip(learner.model.parameters(), reference.model.parameters(), strict=True):
@@ -97,7 +77,7 @@ def test_the_optimiser_is_given_the_schedules_rate_at_every_step(pixels):
     learner.optimizer.register_step_pre_hook(
         lambda optimizer, _args, _kwargs: used.append(optimizer.param_groups[0]["lr"])
     )
-    reported = [report.values["learning_rate"] for report in pretrain(learner, pixels, RECIPE)]
+    reported = [report.metrics[0].values["learning_rate"] for report in pretrain(learner, pixels, RECIPE)]
     # 4 steps an epoch, 12 in all, 2 of warm-up.
     expected = [0.05, 0.1] + [0.05 * (1 + math.cos(math.pi * step / 10)) for step in range(10)]
     assert used == pytest.approx(expected)
@@ -105,7 +85,7 @@ def test_the_optimiser_is_given_the_schedules_rate_at_every_step(pixels):
 
 
 def test_entropy_accuracy_and_rate_are_reported_beside_the_loss(pixels):
-    report = next(pretrain(new_learner(), pixels, RECIPE))
+    report = next(pretrain(new_learner(), pixels, RECIPE)).metrics[0]
     assert report.values.keys() == {
         "loss",
         "contrastive_accuracy",
@@ -119,7 +99,7 @@ def test_entropy_accuracy_and_rate_are_reported_beside_the_loss(pixels):
 @pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
 def test_a_learner_resumed_at_step_k_goes_on_bit_for_bit(pixels, optimizer):
     whole, first = new_learner(optimizer), new_learner(optimizer)
-    losses = [report.loss for report in pretrain(whole, pixels, RECIPE)]
+    losses = [report.losses for report in pretrain(whole, pixels, RECIPE)]
     training = pretrain(first, pixels, RECIPE)
     for _ in range(5):  # in the middle of the second epoch
         next(training)
@@ -130,7 +110,7 @@ def test_a_learner_resumed_at_step_k_goes_on_bit_for_bit(pixels, optimizer):
 
     resumed = new_learner(optimizer)
     resumed.load_state_dict(state)
-    assert [report.loss for report in pretrain(resumed, pixels, RECIPE)] == losses[5:]
+    assert [report.losses for report in pretrain(resumed, pixels, RECIPE)] == losses[5:]
     for ours, theirs in zip(resumed.model.state_dict().values(), whole.model.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -159,7 +139,7 @@ def test_bf16_computes_in_bf16_and_keeps_float32_weights_and_loss(pixels):
     assert set(dtypes) == {torch.bfloat16}
     assert all(parameter.dtype == torch.float32 for parameter in learner.model.parameters())
     exact = next(pretrain(new_learner(), pixels, RECIPE))
-    assert reports[0].loss == pytest.approx(exact.loss, rel=0.02)  # later steps drift apart
+    assert reports[0].losses == pytest.approx(exact.losses, rel=0.02)  # later steps drift apart
 
 
 def test_a_long_run_is_reported_about_two_thousand_times_and_at_its_last_step():
