@@ -1,163 +1,47 @@
-"""Images/s of our pretraining beside a loop with per-image augmentation and beside the bare step, in one run.
+"""Images/s of our pretraining beside two loops that others use and beside the bare step, in one run.
 
-    python -m benchmarks.pretraining
+    python -m benchmarks.pretraining [--rows NAME ...]
 
-Three contenders take turns, so that a busy machine slows down all of them alike; the ratios are medians over the
-turns. All train the same ResNet with NT-Xent and SGD on 32x32 images with crop, flip and colour 0.5.
-
-- ``ours``: the loop that runs use: batched tensor augmentation, channels-last, bf16 where the processor is fast at it.
-- ``reference``: what most published loops do: torchvision transforms on PIL images in two DataLoader workers, fp32.
-- ``bare``: our net, loss and optimiser in our precision and layout on random tensors: no data, no augmentation.
-
-All share the process and so its settings of threads and memory, which help the other two as well.
-An image is counted once although each gives two views.
+The contenders (see ``contenders``) take turns, so that a busy machine slows down all of them alike; ratios are medians
+over the turns. All share the process and so its settings of threads and memory, which help the others as well. Peak
+memory is that of a process of its own for each contender, on the CPU without its DataLoader workers. ``of matrix rate``
+is the rate of the net's operations, forward and backward, as a share of the fastest large matrix product in the same
+precision on this machine.
 """
 
 import argparse
-import os
-import platform
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from PIL import Image
-from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from torch.utils.flop_counter import FlopCounterMode
 
-from worker.simclr.augmentation.color import Color
-from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.losses.nt_xent import nt_xent, nt_xent_logits, positives
-from worker.simclr.nets.model import Architecture, SimCLR, build_model
-from worker.simclr.precision import Precision, autocast, best_device, choose_precision, set_threads
+from benchmarks.contenders import CONTENDERS, Row, Step, bare
+from benchmarks.machine import describe, matrix_rate, peak_memory, wait_for
+from worker.simclr.nets.model import Architecture
+from worker.simclr.precision import best_device, choose_precision, prepare_device, set_threads
 from worker.simclr.training.memory import keep_freed_memory
-from worker.simclr.training.optimizers import build_optimizer, set_learning_rate
-from worker.simclr.training.pretraining import Learner, Recipe, pretrain
 
-IMAGE_SIZE = 32
-TEMPERATURE = 0.5
-LEARNING_RATE = 0.03
-REFERENCE_WORKERS = 2
-
-Step = Callable[[], object]
-"""One training step of a contender."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A setting to measure: its name, net and batch, and how many steps make a turn of a contender."""
-
-    name: str
-    architecture: Architecture
-    batch_size: int
-    steps: int
+_RESNET18, _RESNET50 = Architecture("resnet18", 1.0, "cifar"), Architecture("resnet50", 1.0, "cifar")
+ROWS = {
+    "cpu": {
+        "resnet18": Row("ResNet-18, 32 px, batch 128", _RESNET18, 32, 128, 256),
+        "quarter": Row("ResNet-18 x 1/4, 32 px, batch 256", Architecture("resnet18", 0.25, "cifar"), 32, 256, 1024),
+        "resnet50": Row("ResNet-50, 32 px, batch 64", _RESNET50, 32, 64, 64),
+        "imagenet": Row("ResNet-50, 224 px, batch 16", Architecture("resnet50", 1.0, "imagenet"), 224, 16, 32),
+    },
+    "cuda": {
+        "resnet18": Row("ResNet-18, 32 px, batch 512", _RESNET18, 32, 512, 20_480, 14),
+        "resnet50": Row("ResNet-50, 32 px, batch 512", _RESNET50, 32, 512, 5_120, 14),
+        "imagenet": Row("ResNet-50, 224 px, batch 256", Architecture("resnet50", 1.0, "imagenet"), 224, 256, 2_560, 14),
+    },
+}
+SMOKE = Row("smoke", Architecture("resnet18", 0.0625, "stride2"), 32, 8, 8)
 
 
-ROWS = (
-    Row("ResNet-18, batch 128", Architecture("resnet18", 1.0, "cifar"), 128, 2),
-    Row("ResNet-18 quarter width, batch 256", Architecture("resnet18", 0.25, "cifar"), 256, 4),
-)
-SMOKE_ROWS = (Row("smoke", Architecture("resnet18", 0.0625, "stride2"), 8, 1),)
-
-
-class PilViews(Dataset[tuple[Tensor, Tensor]]):
-    """Two views of each image, augmented one by one with torchvision on PIL; goes round without end."""
-
-    def __init__(self, pixels: Tensor, length: int) -> None:
-        self.images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in pixels]
-        self.length = length
-        self.augment = v2.Compose(
-            [
-                v2.RandomResizedCrop(IMAGE_SIZE, scale=(0.08, 1.0)),
-                v2.RandomHorizontalFlip(),
-                v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
-                v2.RandomGrayscale(0.2),
-                v2.PILToTensor(),
-                v2.ToDtype(torch.float32, scale=True),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image = self.images[index % len(self.images)]
-        return self.augment(image), self.augment(image)
-
-
-def ours(row: Row, pixels: Tensor, precision: Precision, device: torch.device) -> Step:
-    """A step of the loop that runs use."""
-    recipe = Recipe(
-        ops=(Crop(), Flip(), Color()),
-        branches="both",
-        image_size=IMAGE_SIZE,
-        loss=lambda z, anchors: nt_xent(z, TEMPERATURE, anchors),
-        peak_learning_rate=LEARNING_RATE,
-        warmup_epochs=0,
-        epochs=1_000_000,
-        batch_size=row.batch_size,
-        precision=precision,
-        seed=0,
-    )
-    model = build_model(row.architecture, 0, device)
-    learner = Learner(model, build_optimizer("sgd", model, weight_decay=1e-4, momentum=0.9))
-    training = pretrain(learner, pixels.to(device), recipe)
-    return lambda: next(training)
-
-
-def bare(row: Row, precision: Precision, device: torch.device) -> Step:
-    """A step on random tensors."""
-    model = build_model(row.architecture, 0, device).train()
-    optimizer = build_optimizer("sgd", model, weight_decay=1e-4, momentum=0.9)
-    set_learning_rate(optimizer, LEARNING_RATE)
-    views = torch.rand(2 * row.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE, device=device)
-    views = views.contiguous(memory_format=torch.channels_last)
-
-    def step() -> float:
-        optimizer.zero_grad()
-        with autocast(precision, device):
-            z = model(views)
-        loss = functional.cross_entropy(nt_xent_logits(z, TEMPERATURE), positives(len(z), device))
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
-
-
-def reference(row: Row, pixels: Tensor, device: torch.device) -> Step:
-    """A step of the loop with per-image augmentation: fp32, the default memory layout, no autocast."""
-    model = SimCLR(row.architecture).to(device).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9, weight_decay=1e-4)
-    batches: Iterator[list[Tensor]] = iter(
-        DataLoader(
-            PilViews(pixels, length=10_000_000),
-            batch_size=row.batch_size,
-            shuffle=False,
-            num_workers=REFERENCE_WORKERS,
-            drop_last=True,
-        )
-    )
-
-    def step() -> float:
-        views = torch.cat(next(batches)).to(device)
-        z = functional.normalize(model(views), dim=1)
-        logits = z @ z.T / TEMPERATURE
-        logits.fill_diagonal_(-torch.inf)
-        loss = functional.cross_entropy(logits, positives(len(z), device))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
-
-
-def measure(contenders: dict[str, Step], row: Row, turns: int) -> dict[str, list[float]]:
+def measure(contenders: dict[str, Step], row: Row, turns: int, device: torch.device) -> dict[str, list[float]]:
     """Images/s of every contender in every turn; each warms up before its first."""
     for step in contenders.values():
         step()
@@ -165,11 +49,27 @@ def measure(contenders: dict[str, Step], row: Row, turns: int) -> dict[str, list
     speeds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(turns):
         for name, step in contenders.items():
-            started = time.perf_counter()
-            for _ in range(row.steps):
-                step()
-            speeds[name].append(row.steps * row.batch_size / (time.perf_counter() - started))
+            wait_for(device)
+            started, images = time.perf_counter(), 0
+            while images < row.images:
+                images += step()
+            wait_for(device)
+            speeds[name].append(images / (time.perf_counter() - started))
     return speeds
+
+
+def flops_an_image(row: Row) -> float:
+    """Operations of the net, forward and backward, for the two views of an image (counted by torch)."""
+    few = Row(row.name, row.architecture, row.image_size, 2, 2)
+    with FlopCounterMode(display=False) as counter:
+        bare(few)()
+    return counter.get_total_flops() / 2
+
+
+def memory_of(name: str, row: str) -> int:
+    """Peak memory in bytes of two steps of a contender, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.pretraining", "--memory-of", name, "--rows", row]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def ratio(speeds: dict[str, list[float]], name: str) -> float:
@@ -177,45 +77,50 @@ def ratio(speeds: dict[str, list[float]], name: str) -> float:
     return statistics.median(a / b for a, b in zip(speeds["ours"], speeds[name], strict=True))
 
 
-def machine(device: torch.device, precision: Precision) -> str:
-    """What this was measured on."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [line.split(": ")[1] for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        processor = models[0] if models else processor
-    if device.type == "cuda":
-        processor = f"{torch.cuda.get_device_name(device)}, host {processor}"
-    load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}, ours in {precision}{load}"
+def show(key: str, row: Row, names: list[str], turns: int, rate: float, device: torch.device) -> None:
+    """Measure a row and print a line for each contender."""
+    contenders = {name: CONTENDERS[name](row) for name in names}
+    speeds = measure(contenders, row, turns, device)
+    flops = flops_an_image(row)
+    print(row.name)
+    for name, values in speeds.items():
+        speed = statistics.median(values)
+        print(
+            f"  {name:14}{speed:10.1f}{memory_of(name, key) / 2**30:10.2f}{speed * flops / rate:12.1%}"
+            f"{ratio(speeds, name):10.2f}",
+            flush=True,
+        )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pretraining", description=__doc__)
     parser.add_argument("--turns", type=int, default=5, help="turns of every contender (default 5)")
+    parser.add_argument("--rows", nargs="+", help="which rows: resnet18, quarter, resnet50, imagenet (default all)")
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
+    parser.add_argument("--memory-of", choices=list(CONTENDERS), help="print the peak memory of one, in bytes")
     parser.add_argument("--smoke", action="store_true", help="a tiny net and one turn: only shows that it runs")
     args = parser.parse_args(argv)
     set_threads()
     keep_freed_memory()
     device = best_device()
+    prepare_device(device, deterministic=False)
+    rows = {"smoke": SMOKE} if args.smoke or args.rows == ["smoke"] else ROWS[device.type]
+    chosen = args.rows or list(rows)
+    if args.memory_of:
+        step = CONTENDERS[args.memory_of](rows[chosen[0]])
+        step()
+        step()
+        print(peak_memory(device))
+        return
     precision = choose_precision("auto", device)
-    print(machine(device, precision))
-    print(f"{'':36}{'ours':>10}{'reference':>11}{'bare':>10}   ours/reference  ours/bare")
-    pixels = torch.randint(256, (4096, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8)
-    for row in SMOKE_ROWS if args.smoke else ROWS:
-        contenders = {
-            "ours": ours(row, pixels, precision, device),
-            "reference": reference(row, pixels, device),
-            "bare": bare(row, precision, device),
-        }
-        speeds = measure(contenders, row, 1 if args.smoke else args.turns)
-        middle = {name: statistics.median(values) for name, values in speeds.items()}
-        print(
-            f"{row.name:36}{middle['ours']:10.0f}{middle['reference']:11.0f}{middle['bare']:10.0f}"
-            f"{ratio(speeds, 'reference'):17.2f}{ratio(speeds, 'bare'):11.2f}"
-        )
-    print("images/s, medians over the turns; ratios are medians of the turns' ratios")
+    rate = matrix_rate(device, precision, side=256 if args.smoke else None, seconds=0.1 if args.smoke else 2.0)
+    print(describe(device, precision))
+    print(f"matrix product in {precision}: {rate / 1e12:.3f} TFLOP/s")
+    print(f"{'':16}{'images/s':>10}{'peak GiB':>10}{'of matrix':>12}{'ours/it':>10}")
+    for key in chosen:
+        show(key, rows[key], args.contenders, 1 if args.smoke else args.turns, rate, device)
+    print("images/s: medians over the turns; ratios: medians of the turns' ratios")
 
 
 if __name__ == "__main__":
