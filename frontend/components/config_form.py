@@ -154,9 +154,9 @@ def _values_of(config: ExperimentConfig) -> dict[str, Any]:
     return values
 
 
-def _step(default: float) -> float:
+def _step(default: float | None) -> float:
     """A step of a tenth of the default's magnitude."""
-    return 0.1 if default >= 0.3 or default == 0 else min(0.01, default)
+    return 0.1 if not default or default >= 0.3 else min(0.01, default)
 
 
 def _show_error(errors: Mapping[str, str], path: str) -> None:

@@ -22,7 +22,7 @@ def test_every_field_of_the_config_is_in_the_form_with_a_help_text():
 
 def test_every_transformation_and_its_parameters_are_in_the_form():
     sections = {section.name: {field.path for field in section.fields} for section in transformation_sections()}
-    assert set(sections) == {"crop", "flip", "color", "blur"}
+    assert {"crop", "flip", "color", "blur", "jitter", "motion_blur", "autoaugment"} <= set(sections)
     assert sections["blur"] == {"blur.probability", "blur.min_sigma", "blur.max_sigma"}
 
 

@@ -1,10 +1,12 @@
 """From config to science: what a run sees, what it refuses, and what a checkpoint must agree with."""
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
 
+from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
 from tests.worker.conftest import result_of, tiny_config
 from worker.pipeline.build import make_recipe, science_op, used_images
@@ -12,11 +14,12 @@ from worker.pipeline.checks import ConfigError, check_fits
 from worker.pipeline.experiment import Experiment, WrongCheckpointError
 from worker.pipeline.preview import preview_views
 from worker.simclr.augmentation.blur import Blur
-from worker.simclr.augmentation.color import Color, draw_color
+from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
 from worker.simclr.data.dataset import ImageDataset, Images
 
 CPU = torch.device("cpu")
+KINDS = get_args(AugmentationOp)[0]
 
 
 def make_config(**sections):
@@ -55,7 +58,7 @@ def test_the_default_augmentation_is_the_papers_for_cifar_10():
     assert flip == Flip(probability=0.5)
     assert color == Color(strength=0.5, jitter_probability=0.8, grayscale_probability=0.2)
     assert not any(isinstance(op, Blur) for op in recipe.ops)
-    drawn = draw_color(color, 20_000, torch.Generator().manual_seed(0)).factors
+    drawn = color.draw(20_000, 32, 32, torch.Generator().manual_seed(0))
     for column, (low, high) in enumerate([(0.6, 1.4)] * 3 + [(-0.1, 0.1)]):
         assert drawn[:, column].min() == pytest.approx(low, abs=1e-3)
         assert drawn[:, column].max() == pytest.approx(high, abs=1e-3)
@@ -68,10 +71,39 @@ def test_every_field_of_every_augmentation_reaches_the_science():
         {"name": "flip", "probability": 0.1},
         {"name": "color", "strength": 1, "jitter_probability": 0.3, "grayscale_probability": 0.4},
         {"name": "blur", "probability": 0.6, "min_sigma": 0.3, "max_sigma": 1.5},
+        {"name": "jitter", "probability": 0.1, "strength": 1, "brightness": 0, "contrast": 0.1}
+        | {"saturation": 0.2, "hue": 0.3},
+        {"name": "grayscale", "probability": 0.3},
+        {"name": "cutout", "probability": 0.2, "min_size": 0.1, "max_size": 0.2, "fill": 0},
+        {"name": "rotate", "probability": 0.2},
+        {"name": "noise", "probability": 0.2, "min_sigma": 0.1, "max_sigma": 0.3},
+        {"name": "sobel", "probability": 0.2},
+        {"name": "equalize", "probability": 0.3},
+        {"name": "solarize", "probability": 0.1, "threshold": 0.3},
+        {"name": "motion_blur", "probability": 0.2, "min_length": 0.1, "max_length": 0.2},
+        {"name": "autoaugment", "probability": 0.2, "policy": "cifar10"},
     ]
+    assert {op["name"] for op in ops} == {kind.model_fields["name"].default for kind in get_args(KINDS)}
     config = make_config(augmentation={"ops": ops}, dataset={"image_size": 16})
     for given, made in zip(ops, map(science_op, config.augmentation.ops), strict=True):
-        assert {"name": type(made).__name__.lower(), **dataclasses.asdict(made)} == given
+        assert type(made).__name__.lower() == given["name"].replace("_", "")
+        assert dataclasses.asdict(made) == {field: value for field, value in given.items() if field != "name"}
+
+
+def test_defaults_of_augmentations_are_the_same_in_config_and_science():
+    for kind in get_args(KINDS):
+        made = science_op(kind())
+        assert made == type(made)()
+
+
+def test_operations_on_colours_are_refused_for_images_of_other_channels_by_name(tiny_images):
+    grey = Images(tiny_images.train.pixels[:, :1], tiny_images.train.labels)
+    dataset = ImageDataset(grey, tiny_images.test, tiny_images.classes)
+    for name, shown in (("color", "color 0.5"), ("jitter", "jitter 0.5"), ("autoaugment", "autoaugment imagenet")):
+        config = make_config(augmentation={"ops": [{"name": "crop"}, {"name": name}]})
+        with pytest.raises(ConfigError, match=rf"^augmentation\.ops: {shown} is for .* these have 1\.") as caught:
+            check_fits(config, dataset, CPU)
+        assert caught.value.field == "augmentation.ops"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +129,7 @@ def test_images_that_cannot_be_evaluated_or_are_grey_are_refused(tiny_images):
         ImageDataset(grey, tiny_images.test, tiny_images.classes),
     ):
         with pytest.raises(ConfigError, match=r"^dataset\.name: "):
-            check_fits(make_config(), dataset, CPU)
+            check_fits(make_config(augmentation={"ops": [{"name": "crop"}]}), dataset, CPU)
 
 
 def test_a_checkpoint_of_another_config_or_of_other_images_is_refused(tiny_images):

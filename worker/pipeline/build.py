@@ -7,10 +7,16 @@ from torch import Tensor
 
 from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
-from worker.simclr.augmentation.blur import Blur
-from worker.simclr.augmentation.color import Color
+from worker.simclr.augmentation.autoaugment import AutoAugment
+from worker.simclr.augmentation.blur import Blur, MotionBlur
+from worker.simclr.augmentation.color import Color, Grayscale, Jitter
 from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.augmentation.views import Op
+from worker.simclr.augmentation.cutout import Cutout
+from worker.simclr.augmentation.noise import Noise
+from worker.simclr.augmentation.op import Op
+from worker.simclr.augmentation.rotate import Rotate
+from worker.simclr.augmentation.sobel import Sobel
+from worker.simclr.augmentation.tone import Equalize, Solarize
 from worker.simclr.data.dataset import ImageDataset, Images
 from worker.simclr.evaluation.protocol import Protocol
 from worker.simclr.losses.nt_xent import nt_xent
@@ -25,19 +31,27 @@ from worker.simclr.training.team import Team
 WORTH_COMPILING = 1000
 """Steps."""
 
+_OPS: dict[str, type[Op]] = {
+    "crop": Crop,
+    "flip": Flip,
+    "color": Color,
+    "jitter": Jitter,
+    "grayscale": Grayscale,
+    "blur": Blur,
+    "cutout": Cutout,
+    "rotate": Rotate,
+    "noise": Noise,
+    "sobel": Sobel,
+    "equalize": Equalize,
+    "solarize": Solarize,
+    "motion_blur": MotionBlur,
+    "autoaugment": AutoAugment,
+}
+
 
 def science_op(op: AugmentationOp) -> Op:
-    """The transformation that a config's entry describes."""
-    fields = op.model_dump(exclude={"name"})
-    match op.name:
-        case "crop":
-            return Crop(**fields)
-        case "flip":
-            return Flip(**fields)
-        case "color":
-            return Color(**fields)
-        case "blur":
-            return Blur(**fields)
+    """The transformation that a config's entry describes: its fields are those of the entry."""
+    return _OPS[op.name](**op.model_dump(exclude={"name"}))
 
 
 def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:

@@ -3,6 +3,7 @@
 import torch
 
 from backend.contracts.config import ExperimentConfig
+from worker.pipeline.build import science_op
 from worker.simclr.data.dataset import ImageDataset
 
 
@@ -22,6 +23,7 @@ def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.de
     _check_processes(config, device, processes)
     images, tests = len(dataset.train.labels), len(dataset.test.labels)
     subset = config.dataset.train_subset
+    _check_channels(config, dataset.train.pixels.shape[1])
     if dataset.train.pixels.shape[1] != 3:
         raise ConfigError("dataset.name", f"the images have {dataset.train.pixels.shape[1]} channels instead of 3.")
     if tests == 0:
@@ -52,3 +54,13 @@ def _check_processes(config: ExperimentConfig, device: torch.device, processes: 
         )
     if micro is not None and share % micro:
         raise ConfigError("training.micro_batch_size", f"is {micro}, which does not divide the {share} images of each.")
+
+
+def _check_channels(config: ExperimentConfig, channels: int) -> None:
+    """Raise ConfigError where a transformation of colours is asked for images that are not of three channels."""
+    for op in config.augmentation.ops:
+        if channels != 3 and science_op(op).needs_rgb:
+            raise ConfigError(
+                "augmentation.ops",
+                f"{op.label} is for colour images of 3 channels, but these have {channels}. Leave it out.",
+            )

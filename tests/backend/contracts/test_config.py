@@ -3,6 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from backend.contracts.augmentation import AugmentationConfig
 from backend.contracts.config import ExperimentConfig
 
 
@@ -51,3 +52,43 @@ def test_every_field_is_described_and_has_a_default():
         for field, spec in section["properties"].items():
             assert "default" in spec or "const" in spec, f"{name}.{field} has no default"
             assert "description" in spec or "const" in spec, f"{name}.{field} has no description"
+
+
+@pytest.mark.parametrize(
+    ("ops", "branches", "label"),
+    [
+        ([], "both", "none"),
+        (["crop", "flip", "color"], "both", "crop + flip + color 0.5"),
+        (["crop", "rotate", "motion_blur"], "both", "crop + rotate + motion blur"),
+        ([{"name": "color", "strength": 0.125}], "one", "color 0.125 (one view)"),
+        ([], "one", "none (one view)"),
+        ([{"name": "autoaugment", "policy": "cifar10"}], "both", "autoaugment cifar10"),
+        ([{"name": "jitter", "strength": 1}], "both", "jitter 1"),
+        ([{"name": "jitter", "hue": 0}], "both", "jitter 0.5, hue 0"),
+        (
+            [{"name": "jitter", "brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}],
+            "both",
+            "jitter brightness 0.4, contrast 0.4, saturation 0.2, hue 0.1",
+        ),
+    ],
+)
+def test_a_composition_is_named_in_a_few_words(ops, branches, label):
+    ops = [{"name": op} if isinstance(op, str) else op for op in ops]
+    assert AugmentationConfig.model_validate({"ops": ops, "branches": branches}).label == label
+
+
+@pytest.mark.parametrize(
+    ("op", "low", "high"),
+    [
+        ("crop", "min_area", "max_area"),
+        ("crop", "min_ratio", "max_ratio"),
+        ("blur", "min_sigma", "max_sigma"),
+        ("cutout", "min_size", "max_size"),
+        ("noise", "min_sigma", "max_sigma"),
+        ("motion_blur", "min_length", "max_length"),
+    ],
+)
+def test_a_range_whose_ends_are_swapped_is_refused(op, low, high):
+    with pytest.raises(ValidationError, match=f"{low} must not exceed {high}"):
+        AugmentationConfig.model_validate({"ops": [{"name": op, low: 0.2, high: 0.1}]})
+    AugmentationConfig.model_validate({"ops": [{"name": op, low: 0.2, high: 0.2}]})

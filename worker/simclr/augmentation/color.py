@@ -1,105 +1,176 @@
 """Colour distortion (appendix A): brightness, contrast, saturation and hue jitter, and grey-scale drop, batched.
 
-The operations are torchvision's, with a factor per image; pixels are float in [0, 1].
+The operations are torchvision's, with factors per image; pixels are float in [0, 1].
 """
 
 import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from torch import Tensor
 
-_GRAY = (0.2989, 0.587, 0.114)
-_ORDERS = torch.tensor(list(itertools.permutations(range(4))))
+from worker.simclr.augmentation.op import Op, Switch, happens, send
+
+_LUMA = (0.2989, 0.587, 0.114)
+_BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
+ORDERS = torch.tensor(list(itertools.permutations(range(4))))
+"""(24, 4): the orders of brightness, contrast, saturation and hue."""
 
 
 @dataclass(frozen=True)
-class Color:
+class Jitter(Op):
+    """Colour jitter of strength s: brightness, contrast and saturation by up to 0.8s, hue by up to 0.2s turns.
+
+    A reach that is given takes the place of the one that follows from the strength. The order of the four is shuffled
+    per image, as in the authors' code.
+    """
+
+    needs_rgb: ClassVar[bool] = True
+
+    probability: float = 0.8
+    strength: float = 0.5
+    brightness: float | None = None
+    contrast: float | None = None
+    saturation: float | None = None
+    hue: float | None = None
+
+    @property
+    def reaches(self) -> tuple[float, float, float, float]:
+        """How far brightness, contrast, saturation (from 1) and hue (from 0, in turns) go."""
+        given = (self.brightness, self.contrast, self.saturation, self.hue)
+        paper = (0.8 * self.strength, 0.8 * self.strength, 0.8 * self.strength, min(0.5, 0.2 * self.strength))
+        brightness, contrast, saturation, hue = (
+            by_strength if reach is None else reach for reach, by_strength in zip(given, paper, strict=True)
+        )
+        return brightness, contrast, saturation, hue
+
+    def draw(self, count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """(count, 6): the factors of brightness, contrast and saturation, the hue's turns, the order, whether at all."""
+        reach = torch.tensor(self.reaches)
+        middle = torch.tensor([1.0, 1.0, 1.0, 0.0])
+        low, high = middle - reach, middle + reach
+        low[:_HUE].clamp_(min=0)
+        factors = low + (high - low) * torch.rand(count, 4, generator=rng)
+        order = torch.randint(len(ORDERS), (count, 1), generator=rng).float()
+        return torch.cat([factors, order, happens(self.probability, count, rng).float().unsqueeze(1)], dim=1)
+
+    def apply(self, images: Tensor, parameters: Tensor, size: int) -> Tensor:
+        """Those jittered that are to be."""
+        return jitter(images, parameters[:, :4], parameters[:, 4].long(), parameters[:, 5] > 0)
+
+
+@dataclass(frozen=True)
+class Grayscale(Switch):
+    """Colour drop: luma in every channel of a colour image, the mean of the channels where they are not three."""
+
+    probability: float = 0.2
+
+    def transform(self, images: Tensor) -> Tensor:
+        """Grey in every channel."""
+        return grayscale(images).expand_as(images).contiguous()
+
+
+@dataclass(frozen=True)
+class Color(Op):
     """Colour distortion of strength s: jitter (0.8s, 0.8s, 0.8s, 0.2s), then grey-scale drop."""
+
+    needs_rgb: ClassVar[bool] = True
 
     strength: float = 0.5
     jitter_probability: float = 0.8
     grayscale_probability: float = 0.2
 
+    def draw(self, count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """(count, 7): those of the jitter, then that of the grey-scale drop."""
+        jitter_op = Jitter(self.jitter_probability, self.strength)
+        gray_op = Grayscale(self.grayscale_probability)
+        return torch.cat([op.draw(count, height, width, rng) for op in (jitter_op, gray_op)], dim=1)
 
-@dataclass(frozen=True)
-class ColorParameters:
-    """What was drawn for a batch of N images.
+    def apply(self, images: Tensor, parameters: Tensor, size: int) -> Tensor:
+        """Jittered, then turned to grey."""
+        return Grayscale().apply(Jitter().apply(images, parameters[:, :6], size), parameters[:, 6:], size)
 
-    ``factors`` float (N, 4): brightness, contrast, saturation (1 changes nothing), hue (0 changes nothing; in turns).
-    ``order`` int64 (N, 4): which of the four comes first, second, ... ``jittered`` and ``gray`` bool (N,).
+
+def jitter(images: Tensor, factors: Tensor, order: Tensor, chosen: Tensor) -> Tensor:
+    """Jitter, in place, those of ``images`` float (N, 3, H, W) that are ``chosen``, bool (N,).
+
+    ``factors`` (N, 4) of brightness, contrast, saturation and hue are applied in the order ``ORDERS[order]``, order
+    int64 (N,); all three are on the CPU. Images are sorted by the turn at which their hue is changed: it costs ten
+    times what the others do, which are one formula and so are done for all images at once.
     """
-
-    factors: torch.Tensor
-    order: torch.Tensor
-    jittered: torch.Tensor
-    gray: torch.Tensor
-
-
-def draw_color(op: Color, count: int, rng: torch.Generator) -> ColorParameters:
-    """Draw parameters for ``count`` images. The order of the four is shuffled per image, as in the authors' code."""
-    reach = 0.8 * op.strength
-    low = torch.tensor([max(0.0, 1 - reach)] * 3 + [-min(0.5, 0.2 * op.strength)])
-    high = torch.tensor([1 + reach] * 3 + [min(0.5, 0.2 * op.strength)])
-    return ColorParameters(
-        factors=low + (high - low) * torch.rand(count, 4, generator=rng),
-        order=_ORDERS[torch.randint(len(_ORDERS), (count,), generator=rng)],
-        jittered=torch.rand(count, generator=rng) < op.jitter_probability,
-        gray=torch.rand(count, generator=rng) < op.grayscale_probability,
-    )
-
-
-def distort_color(images: torch.Tensor, parameters: ColorParameters) -> torch.Tensor:
-    """Apply the drawn jitter and grey-scale drop to ``images`` float (N, 3, H, W) in [0, 1]."""
-    result = images.clone()
-    adjustments = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
-    for position, (kind, adjust) in itertools.product(range(4), enumerate(adjustments)):
-        # The indices are found on the CPU, where the parameters were drawn: a GPU need not wait.
-        chosen = torch.nonzero(parameters.jittered & (parameters.order[:, position] == kind)).squeeze(1)
-        if len(chosen):
-            factors = parameters.factors[chosen, kind].to(images.device, non_blocking=True)
-            chosen = chosen.to(images.device, non_blocking=True)
-            result[chosen] = adjust(result.index_select(0, chosen), factors.view(-1, 1, 1, 1))
-    gray = torch.nonzero(parameters.gray).squeeze(1).to(images.device, non_blocking=True)
-    result[gray] = grayscale(result.index_select(0, gray)).expand(-1, 3, -1, -1)
-    return result
+    kinds = ORDERS[order]  # (N, 4)
+    hue_turn = torch.where(chosen, torch.argmax((kinds == _HUE).int(), dim=1), 4)
+    rows = torch.argsort(hue_turn, stable=True)
+    ends = torch.bincount(hue_turn, minlength=5).cumsum(0).tolist()
+    rows = rows[: ends[3]]
+    if not len(rows):
+        return images
+    kinds, factors = kinds[rows], factors[rows]
+    own = torch.where(kinds == _HUE, 1.0, factors.gather(1, kinds))
+    blends = torch.stack([own, (1 - own) * (kinds == _SATURATION), (1 - own) * (kinds == _CONTRAST)], dim=2)
+    sent = send(torch.cat([blends.flatten(1), factors[:, _HUE:]], dim=1), images.device)
+    place = send(rows, images.device)
+    picked = images.index_select(0, place)
+    for turn in range(4):
+        picked = blend(picked, *sent[:, 3 * turn : 3 * turn + 3].unbind(1))
+        begin, end = ends[turn - 1] if turn else 0, ends[turn]
+        picked[begin:end] = adjust_hue(picked[begin:end], sent[begin:end, 12])
+    return images.index_copy_(0, place, picked)
 
 
-def grayscale(images: torch.Tensor) -> torch.Tensor:
+def luma(images: Tensor) -> Tensor:
     """Luma (N, 1, H, W) of ``images`` (N, 3, H, W)."""
     red, green, blue = images.unbind(1)
-    return (_GRAY[0] * red + _GRAY[1] * green + _GRAY[2] * blue).unsqueeze(1)
+    return (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2]).unsqueeze(1)
 
 
-def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blend with black; ``factor`` (N, 1, 1, 1)."""
-    return (images * factor).clamp(0, 1)
+def grayscale(images: Tensor) -> Tensor:
+    """One channel (N, 1, H, W) for all of ``images`` (N, C, H, W): luma of three, else the mean."""
+    return luma(images) if images.shape[1] == 3 else images.mean(1, keepdim=True)
 
 
-def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blend with each image's mean luma; ``factor`` (N, 1, 1, 1)."""
-    mean = grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images, factor).clamp(0, 1)
+def blend(images: Tensor, own: Tensor, gray: Tensor, mean: Tensor) -> Tensor:
+    """own * image + gray * luma + mean * mean luma, cut off at 0 and 1; the weights are (N,).
+
+    Brightness, contrast and saturation are all such blends.
+    """
+    grays = luma(images)
+    means = grays.mean(dim=(2, 3), keepdim=True)
+    grays.mul_(gray.view(-1, 1, 1, 1)).add_(means.mul_(mean.view(-1, 1, 1, 1)))
+    return torch.addcmul(grays, images, own.view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
-def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blend with the grey-scale image; ``factor`` (N, 1, 1, 1)."""
-    return torch.lerp(grayscale(images), images, factor).clamp(0, 1)
+def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with black; ``factor`` (N,)."""
+    return blend(images, factor, torch.zeros_like(factor), torch.zeros_like(factor))
 
 
-def adjust_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Turn the hue in HSV space by ``turns`` (N, 1, 1, 1), in full turns of the colour wheel."""
+def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with each image's mean luma; ``factor`` (N,)."""
+    return blend(images, factor, torch.zeros_like(factor), 1 - factor)
+
+
+def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the grey-scale image; ``factor`` (N,)."""
+    return blend(images, factor, 1 - factor, torch.zeros_like(factor))
+
+
+def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue in HSV space by ``turns`` (N,), in full turns of the colour wheel, from -0.5 to 0.5.
+
+    With colours stretched to a minimum of 0 and a maximum of 1, hue is 1 - red + green + blue sixths of a turn away
+    from red, towards green or blue, whichever is larger: the usual three cases in one formula.
+    """
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
-    chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    per_chroma = torch.where(chroma == 0, chroma, 1 / chroma)
-    if_green, if_blue = ((blue - red) * per_chroma).add_(2), ((red - green) * per_chroma).add_(4)
-    hue = torch.where(red == value, (green - blue) * per_chroma, torch.where(green == value, if_green, if_blue)).add_(
-        6 * turns.squeeze(1)
-    )
-    channels: list[torch.Tensor] = []
-    for offset in (5, 3, 1):
-        # Channel n of HSV to RGB is value - chroma * clamp(min(k, 4 - k), 0, 1) with k = (n + 6 hue) mod 6.
-        place = hue + offset
-        place -= torch.floor(place / 6).mul_(6)
-        channels.append(value - torch.minimum(place, 4 - place).clamp_(0, 1).mul_(chroma))
-    return torch.stack(channels, dim=1)
+    least = torch.minimum(torch.minimum(red, green), blue)
+    chroma = value - least
+    hue = (green + blue).sub_(red).sub_(least).div_(chroma.clamp_min(1e-12)).add_(1)
+    hue = hue.copysign_(green - blue).add_(6 * turns.view(-1, 1, 1))
+    hue.sub_(hue.div(6).floor_().mul_(6))  # in [0, 6)
+    result = torch.empty_like(images)
+    torch.addcmul(least, chroma, (hue - 3).abs_().sub_(1).clamp_(0, 1), out=result[:, 0])
+    torch.addcmul(value, chroma, (hue - 2).abs_().sub_(1).clamp_(0, 1), value=-1, out=result[:, 1])
+    torch.addcmul(value, chroma, (hue - 4).abs_().sub_(1).clamp_(0, 1), value=-1, out=result[:, 2])
+    return result
