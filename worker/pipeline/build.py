@@ -31,7 +31,7 @@ from worker.simclr.training.team import Team
 WORTH_COMPILING = 1000
 """Steps."""
 
-_OPS: dict[str, type[Op]] = {
+SCIENCE_OPS: dict[str, type[Op]] = {
     "crop": Crop,
     "flip": Flip,
     "color": Color,
@@ -47,11 +47,12 @@ _OPS: dict[str, type[Op]] = {
     "motion_blur": MotionBlur,
     "autoaugment": AutoAugment,
 }
+"""Every transformation of the config by name."""
 
 
 def science_op(op: AugmentationOp) -> Op:
     """The transformation that a config's entry describes: its fields are those of the entry."""
-    return _OPS[op.name](**op.model_dump(exclude={"name"}))
+    return SCIENCE_OPS[op.name](**op.model_dump(exclude={"name"}))
 
 
 def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:

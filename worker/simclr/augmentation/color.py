@@ -93,30 +93,30 @@ class Color(Op):
 
 
 def jitter(images: Tensor, factors: Tensor, order: Tensor, chosen: Tensor) -> Tensor:
-    """Jitter, in place, those of ``images`` float (N, 3, H, W) that are ``chosen``, bool (N,).
+    """``images`` float (N, 3, H, W), those jittered that are ``chosen``, bool (N,).
 
     ``factors`` (N, 4) of brightness, contrast, saturation and hue are applied in the order ``ORDERS[order]``, order
-    int64 (N,); all three are on the CPU. Images are sorted by the turn at which their hue is changed: it costs ten
+    int64 (N,); all three are on the CPU. Images are sorted by the turn at which their hue is changed: it costs four
     times what the others do, which are one formula and so are done for all images at once.
     """
     kinds = ORDERS[order]  # (N, 4)
     hue_turn = torch.where(chosen, torch.argmax((kinds == _HUE).int(), dim=1), 4)
     rows = torch.argsort(hue_turn, stable=True)
     ends = torch.bincount(hue_turn, minlength=5).cumsum(0).tolist()
-    rows = rows[: ends[3]]
-    if not len(rows):
+    if not ends[3]:
         return images
     kinds, factors = kinds[rows], factors[rows]
     own = torch.where(kinds == _HUE, 1.0, factors.gather(1, kinds))
     blends = torch.stack([own, (1 - own) * (kinds == _SATURATION), (1 - own) * (kinds == _CONTRAST)], dim=2)
-    sent = send(torch.cat([blends.flatten(1), factors[:, _HUE:]], dim=1), images.device)
-    place = send(rows, images.device)
-    picked = images.index_select(0, place)
+    weights = send(torch.cat([blends.flatten(1), factors[:, _HUE:]], dim=1), images.device)
+    places = send(torch.stack([rows, torch.argsort(rows)]), images.device)
+    in_order = images.index_select(0, places[0])
+    jittered, weights = in_order[: ends[3]], weights[: ends[3]]
     for turn in range(4):
-        picked = blend(picked, *sent[:, 3 * turn : 3 * turn + 3].unbind(1))
-        begin, end = ends[turn - 1] if turn else 0, ends[turn]
-        picked[begin:end] = adjust_hue(picked[begin:end], sent[begin:end, 12])
-    return images.index_copy_(0, place, picked)
+        blend(jittered, *weights[:, 3 * turn : 3 * turn + 3].unbind(1), out=jittered)
+        theirs = slice(ends[turn - 1] if turn else 0, ends[turn])
+        adjust_hue(jittered[theirs], weights[theirs, 12], out=jittered[theirs])
+    return in_order.index_select(0, places[1])
 
 
 def luma(images: Tensor) -> Tensor:
@@ -130,15 +130,15 @@ def grayscale(images: Tensor) -> Tensor:
     return luma(images) if images.shape[1] == 3 else images.mean(1, keepdim=True)
 
 
-def blend(images: Tensor, own: Tensor, gray: Tensor, mean: Tensor) -> Tensor:
+def blend(images: Tensor, own: Tensor, gray: Tensor, mean: Tensor, out: Tensor | None = None) -> Tensor:
     """own * image + gray * luma + mean * mean luma, cut off at 0 and 1; the weights are (N,).
 
-    Brightness, contrast and saturation are all such blends.
+    Brightness, contrast and saturation are all such blends. ``out`` may be ``images``.
     """
     grays = luma(images)
     means = grays.mean(dim=(2, 3), keepdim=True)
     grays.mul_(gray.view(-1, 1, 1, 1)).add_(means.mul_(mean.view(-1, 1, 1, 1)))
-    return torch.addcmul(grays, images, own.view(-1, 1, 1, 1)).clamp_(0, 1)
+    return torch.addcmul(grays, images, own.view(-1, 1, 1, 1), out=out).clamp_(0, 1)
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -156,8 +156,8 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
     return blend(images, factor, 1 - factor, torch.zeros_like(factor))
 
 
-def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue in HSV space by ``turns`` (N,), in full turns of the colour wheel, from -0.5 to 0.5.
+def adjust_hue(images: Tensor, turns: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn the hue in HSV space by ``turns`` (N,), in full turns of the colour wheel. ``out`` may be ``images``.
 
     With colours stretched to a minimum of 0 and a maximum of 1, hue is 1 - red + green + blue sixths of a turn away
     from red, towards green or blue, whichever is larger: the usual three cases in one formula.
@@ -169,7 +169,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     hue = (green + blue).sub_(red).sub_(least).div_(chroma.clamp_min(1e-12)).add_(1)
     hue = hue.copysign_(green - blue).add_(6 * turns.view(-1, 1, 1))
     hue.sub_(hue.div(6).floor_().mul_(6))  # in [0, 6)
-    result = torch.empty_like(images)
+    result = torch.empty_like(images) if out is None else out
     torch.addcmul(least, chroma, (hue - 3).abs_().sub_(1).clamp_(0, 1), out=result[:, 0])
     torch.addcmul(value, chroma, (hue - 2).abs_().sub_(1).clamp_(0, 1), value=-1, out=result[:, 1])
     torch.addcmul(value, chroma, (hue - 4).abs_().sub_(1).clamp_(0, 1), value=-1, out=result[:, 2])
