@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from benchmarks.pretraining import machine
+from benchmarks.machine import describe, wait_for
 from worker.simclr.augmentation.autoaugment import AutoAugment
 from worker.simclr.augmentation.blur import Blur, MotionBlur, kernel_size
 from worker.simclr.augmentation.color import Color, Grayscale, Jitter
@@ -80,8 +80,7 @@ def ours(row: Row, pixels: Tensor, size: int) -> Callable[[], int]:
 
     def turn() -> int:
         views = two_views(pixels, row.ops, image_size=size, branches="both", seed=0, step=0)
-        if views.is_cuda:
-            torch.cuda.synchronize()
+        wait_for(views.device)
         return len(views)
 
     return turn
@@ -109,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
     set_threads()
     keep_freed_memory()
     device = best_device()
-    print(machine(device, "fp32"))
+    print(describe(device, "fp32"))
     for size, batch in ((16, 4),) if args.smoke else ((32, 256), (224, 64)):
         print(f"{f'{size} x {size}, batch {batch}':32}{'ours':>12}{'torchvision':>13}{'ratio':>8}")
         pixels = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from worker.simclr.augmentation.views import Branches, Op, two_views
+from worker.simclr.augmentation.op import Op
+from worker.simclr.augmentation.views import Branches, plan_views
 from worker.simclr.losses.nt_xent import ContrastiveLoss
 from worker.simclr.nets.model import SimCLR
 from worker.simclr.precision import Precision, autocast
@@ -175,20 +176,17 @@ def _rate(step: int, recipe: Recipe, images: int) -> float:
 def _views(step: int, feed: Feed, recipe: Recipe) -> Callable[[slice], Tensor]:
     """The views of some rows of this step's batch. A row's views are the same, whichever rows they are drawn with."""
     mine, start = feed.batch(step), feed.rows.start
-
-    def views(rows: slice) -> Tensor:
-        return two_views(
-            mine[rows.start - start : rows.stop - start],
-            recipe.ops,
-            image_size=recipe.image_size,
-            branches=recipe.branches,
-            seed=recipe.seed,
-            step=step,
-            rows=rows,
-            batch_size=recipe.batch_size,
-        )
-
-    return views
+    plan = plan_views(
+        recipe.ops,
+        batch_size=recipe.batch_size,
+        height=mine.shape[2],
+        width=mine.shape[3],
+        image_size=recipe.image_size,
+        branches=recipe.branches,
+        seed=recipe.seed,
+        step=step,
+    )
+    return lambda rows: plan.views(mine[rows.start - start : rows.stop - start], rows)
 
 
 class _Reader:
