@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from worker.simclr.augmentation.views import Branches, Op, two_views
-from worker.simclr.losses.nt_xent import ContrastiveLoss
+from worker.simclr.losses.contrastive import ContrastiveLoss
 from worker.simclr.nets.model import SimCLR
 from worker.simclr.precision import Precision, autocast
 from worker.simclr.training.batches import steps_per_epoch
