@@ -12,6 +12,7 @@ gives two views.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, cast
 
 import torch
@@ -154,14 +155,12 @@ def lightly(row: Row) -> Step:
 
     Raises ImportError where lightly is not installed (dependency group ``benchmark``).
     """
-    from lightly.loss import NTXentLoss
-    from lightly.transforms.simclr_transform import SimCLRTransform
-
-    transform = SimCLRTransform(input_size=row.image_size, cj_strength=0.5, gaussian_blur=0.0)
+    transforms, losses = map(import_module, ("lightly.transforms.simclr_transform", "lightly.loss"))
+    transform = transforms.SimCLRTransform(input_size=row.image_size, cj_strength=0.5, gaussian_blur=0.0)
     device = best_device()
     model = build_model(row.architecture, 0, device).to(memory_format=torch.contiguous_format).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.06)
-    criterion: Any = NTXentLoss(temperature=TEMPERATURE)
+    criterion = losses.NTXentLoss(temperature=TEMPERATURE)
     batches = _batches(PilImages(pixels_of(row), transform), row)
 
     def step() -> int:

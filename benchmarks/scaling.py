@@ -94,7 +94,9 @@ def in_own_process(images: int, batch_size: int, micro_batch_size: int | None, f
     command = [sys.executable, "-m", "benchmarks.scaling", "--measure", str(images), str(batch_size)]
     command += ["--micro", str(micro_batch_size)] if micro_batch_size else []
     command += ["--folder", str(folder)] if folder else []
-    return [float(value) for value in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+    return [
+        float(value) for value in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    ]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -106,7 +108,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="one short line of each: only shows that it runs")
     args = parser.parse_args(argv)
     if args.measure:
-        measure(*args.measure, args.micro, args.folder)
+        images, batch_size = args.measure
+        measure(images, batch_size, args.micro, args.folder)
         return
     device = best_device()
     set_threads()

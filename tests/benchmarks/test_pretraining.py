@@ -18,10 +18,12 @@ def test_the_benchmark_prints_speed_memory_and_ratio_of_every_contender():
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert "1 threads" in done.stdout
-    lines = {match[1]: match for match in re.finditer(r"^  (\w+)" + r"\s+([\d.]+)%?" * 4 + "$", done.stdout, re.M)}
+    lines = {
+        match[1]: match for match in re.finditer(r"^  (\w+)" + r"\s+([\d.]+)%?" * 4 + "$", done.stdout, re.MULTILINE)
+    }
     assert list(lines) == names
     speeds = {name: float(match[2]) for name, match in lines.items()}
-    for name, match in lines.items():
+    for match in lines.values():
         speed, memory, share, ratio = map(float, match.groups()[1:])
         assert speed > 0
         assert 0.05 < memory < 20

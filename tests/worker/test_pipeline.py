@@ -10,7 +10,8 @@ from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
 from tests.worker.conftest import result_of, tiny_config
 from worker.pipeline.build import make_recipe, science_op, used_images
-from worker.pipeline.checks import ConfigError, check_fits
+from worker.pipeline.checks import check_fits
+from worker.pipeline.errors import ConfigError
 from worker.pipeline.experiment import Experiment, WrongCheckpointError
 from worker.pipeline.preview import preview_views
 from worker.simclr.augmentation.blur import Blur

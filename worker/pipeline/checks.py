@@ -4,15 +4,8 @@ import torch
 
 from backend.contracts.config import ExperimentConfig
 from worker.pipeline.build import science_op
+from worker.pipeline.errors import ConfigError
 from worker.simclr.data.dataset import ImageDataset
-
-
-class ConfigError(ValueError):
-    """The config is valid by itself but does not fit these images or this machine. ``field`` is its dotted path."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
 
 
 def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.device, *, processes: int = 1) -> None:
