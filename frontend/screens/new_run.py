@@ -8,8 +8,8 @@ from backend.client import ApiError
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import RunCreate
 from frontend.components import backend, links, words
-from frontend.components.config_fields import field_errors
 from frontend.components.config_form import ConfigForm, in_words
+from frontend.components.config_values import field_errors
 from frontend.components.views import views
 
 _REFUSED = "new_run:refused"
@@ -43,9 +43,6 @@ def _fill_from_run(form: ConfigForm) -> None:
     form.prefill(run.config)
     st.session_state[_FILLED_FROM] = run_id
     st.toast(f"Filled in from {run.name}.")
-    names = [op.name for op in run.config.augmentation.ops]
-    if len(set(names)) < len(names):
-        st.warning("That run applies a transformation more than once; this form holds each once. Clone copies exactly.")
 
 
 def _launch(name: str, config: ExperimentConfig | None, errors: dict[str, str]) -> None:
