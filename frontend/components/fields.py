@@ -1,5 +1,6 @@
 """The inputs of a form's fields: one widget a kind, each with its error, values kept in the session."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from frontend.components.config_fields import FormField, FormSection
 
 _OF_DATASETS = frozenset({"dataset.name", "evaluation.transfer.datasets"})
 """Fields that name datasets."""
+_COLUMNS = 3
 
 
 class FieldInputs:
@@ -40,9 +42,8 @@ class FieldInputs:
         self, section: FormSection, errors: Mapping[str, str], datasets: Sequence[str], leave_out: Sequence[str] = ()
     ) -> None:
         """The fields of a section, three in a row, then the sections inside it, each with a switch."""
-        fields = [field for field in section.fields if field.path not in leave_out]
-        for start in range(0, len(fields), 3):
-            for column, field in zip(st.columns(3), fields[start : start + 3], strict=False):
+        for row in rows([field for field in section.fields if field.path not in leave_out]):
+            for column, field in zip(st.columns(_COLUMNS), row, strict=False):
                 with column:
                     draw_field(field, self.key_of(field.path), datasets)
                     show_error(errors, field.path)
@@ -53,6 +54,12 @@ class FieldInputs:
             if not inner.optional or st.session_state[self.key_of(inner.path)]:
                 with st.container(border=True):
                     self.draw(inner, errors, datasets, leave_out)
+
+
+def rows(fields: Sequence[FormField]) -> list[Sequence[FormField]]:
+    """The fields in rows of three, switches below the others: they are not as high."""
+    kinds = ([f for f in fields if f.kind != "switch"], [f for f in fields if f.kind == "switch"])
+    return [kind[start : start + _COLUMNS] for kind in kinds for start in range(0, len(kind), _COLUMNS)]
 
 
 def draw_field(field: FormField, key: str, datasets: Sequence[str] = ()) -> None:
@@ -72,8 +79,7 @@ def draw_field(field: FormField, key: str, datasets: Sequence[str] = ()) -> None
             st.text_input(field.label, **shared)
         # no bounds for the widget: it would drop a bad value without a word
         case "integer":
-            empty = "automatic" if field.optional else None
-            st.number_input(field.label, value=None, step=1, placeholder=empty, **shared)
+            st.number_input(field.label, value=None, step=1, placeholder=_when_empty(field), **shared)
         case "number":
             st.number_input(field.label, value=None, step=_step(field.default), format="%g", **shared)
         case "numbers" | "choices" | "names":
@@ -105,6 +111,12 @@ def sentence(message: str) -> str:
 def _with(options: Sequence[str], chosen: Sequence[str | None]) -> list[str]:
     """The options, and what is chosen though it is none of them."""
     return [*options, *(one for one in chosen if one is not None and one not in options)]
+
+
+def _when_empty(field: FormField) -> str | None:
+    """What an empty field means, as its help says it: ``Empty: all.``"""
+    said = re.search(r"Empty: ([^.]+)\.", field.help)
+    return said[1] if said and field.optional else None
 
 
 def _step(default: float | None) -> float:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from frontend.components.config_fields import OPS, FormSection, transformation_sections
 from frontend.components.config_values import differences
-from frontend.components.fields import draw_field, show_error
+from frontend.components.fields import draw_field, rows, show_error
 
 
 class TransformationList:
@@ -66,12 +66,12 @@ class TransformationList:
     def _draw_entry(self, position: int, entry: int, section: FormSection, errors: Mapping[str, str]) -> None:
         here = f"{OPS}.{position}"
         wrong = any(path == here or path.startswith(f"{here}.") for path in errors)
-        row, up, down, remove = st.columns([10, 1, 1, 1], gap="small", vertical_alignment="top")
+        row, up, down, remove = st.columns([12, 1, 1, 1], gap="small", vertical_alignment="top")
         with row, st.expander(self._title(position, entry, section), expanded=wrong, key=self._key(f"{entry}:open")):
             st.caption(section.help.replace("``", "`"))
             show_error(errors, here)
-            for start in range(0, len(section.fields), 3):
-                for column, field in zip(st.columns(3), section.fields[start : start + 3], strict=False):
+            for fields in rows(section.fields):
+                for column, field in zip(st.columns(3), fields, strict=False):
                     with column:
                         draw_field(field, self._key(f"{entry}.{field.key}"))
                         show_error(errors, f"{here}.{field.key}")
@@ -87,8 +87,7 @@ class TransformationList:
 
     def _button(self, place: Any, icon: str, label: str, entry: int, by: int, *, disabled: bool = False) -> None:
         place.button(
-            "",
-            icon=f":material/{icon}:",
+            f":material/{icon}:",
             key=self._key(f"{entry}:{icon}"),
             help=label,
             disabled=disabled,
