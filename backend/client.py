@@ -21,6 +21,7 @@ from backend.contracts.runs import (
     AttemptEnd,
     Claim,
     ClaimRequest,
+    EvaluateRequest,
     EventBatch,
     LeaseAnswer,
     LogLine,
@@ -139,6 +140,11 @@ class Client:
     def clone_run(self, run_id: str) -> RunRead:
         """Queue a new run with the same config."""
         return self._model(RunRead, "POST", f"/runs/{run_id}/clone")
+
+    def evaluate_run(self, run_id: str, request: EvaluateRequest) -> RunRead:
+        """Measure more on a run that has succeeded: the fields given replace those of its ``evaluation``."""
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return self._model(RunRead, "POST", f"/runs/{run_id}/evaluate", json=body)
 
     def metrics(
         self, run_id: str, *, names: Sequence[str] = (), since: int | None = None, max_points: int = 1000

@@ -8,6 +8,7 @@ from backend.api.dependencies import LabDep, Limit, Offset
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute
 from backend.contracts.runs import (
+    EvaluateRequest,
     LogLine,
     MetricSeries,
     RunCreate,
@@ -17,7 +18,7 @@ from backend.contracts.runs import (
     RunState,
     Transition,
 )
-from backend.services import metrics, runs
+from backend.services import evaluations, metrics, runs
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictJsonRoute, responses=problems(404))
 
@@ -79,6 +80,16 @@ def resume_run(run_id: RunId, lab: LabDep) -> RunRead:
 def clone_run(run_id: RunId, lab: LabDep) -> RunRead:
     """Queue a new run with the same config."""
     return runs.clone(lab, run_id)
+
+
+@router.post("/{run_id}/evaluate", responses=problems(409, 422))
+def evaluate_run(run_id: RunId, request: EvaluateRequest, lab: LabDep) -> RunRead:
+    """Measure more on a run that has succeeded: `{"evaluation": {"linear_sgd": {}}}`.
+
+    The fields given replace those of the run's `evaluation`, the others stay. The run is queued again; nothing is trained
+    or measured twice, and its summary keeps what it held. 409: the run has not succeeded, or has all of it already.
+    """
+    return evaluations.evaluate(lab, run_id, request)
 
 
 @router.get("/{run_id}/metrics")

@@ -53,7 +53,7 @@ def build(
     try:
         return ExperimentConfig.model_validate(tree), {}
     except ValidationError as error:
-        return None, field_errors((item["loc"], _say(item)) for item in error.errors())
+        return None, field_errors((item["loc"], _say(item)) for item in error.errors() if not _follows(item))
 
 
 def section_tree(section: FormSection, values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -128,6 +128,11 @@ def _known(parts: Sequence[str]) -> str | None:
     """The longest beginning that is a field or an optional section of the form."""
     beginnings = (".".join(parts[:end]) for end in range(len(parts), 1, -1))
     return next((one for one in beginnings if one in all_fields() or one in optional_sections() or one == OPS), None)
+
+
+def _follows(item: Mapping[str, Any]) -> bool:
+    """Whether a list is called too short only because its entries are wrong, which is said already."""
+    return item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"]
 
 
 _BOUNDS = {

@@ -82,7 +82,7 @@ def test_bad_numbers_in_a_list_and_empty_lists_are_named_at_the_list():
     values = DEFAULTS | {
         "evaluation.semi_supervised": True,
         "evaluation.semi_supervised.label_shares": "0.01; ten, 2",
-        "evaluation.semi_supervised.epochs": "60 1.5",
+        "evaluation.semi_supervised.epochs": "1.5",
         "evaluation.transfer": True,
         "evaluation.transfer.datasets": [],
     }
