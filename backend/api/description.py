@@ -29,6 +29,7 @@ _EXAMPLES: dict[str, Any] = {
         "axes": [{"name": "batch size", "points": _POINTS}],
         "seeds": [0, 1],
     },
+    "EstimateRequest": {"config": _CONFIG},
     "ViewsRequest": {"config": _CONFIG, "images": 6, "step": 0},
     "ClaimRequest": {"worker_id": "gpu-box-4711"},
     "EventBatch": {

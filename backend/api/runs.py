@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, status
 from backend.api.dependencies import LabDep, Limit, Offset
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute
+from backend.contracts.comparisons import Comparison
 from backend.contracts.runs import (
     EvaluateRequest,
     LogLine,
@@ -18,7 +19,7 @@ from backend.contracts.runs import (
     RunState,
     Transition,
 )
-from backend.services import evaluations, metrics, runs
+from backend.services import comparisons, evaluations, metrics, runs
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictJsonRoute, responses=problems(404))
 
@@ -103,6 +104,17 @@ def read_metrics(
     """The metrics of a run over its steps. The first and the last point of a series are always kept."""
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     return metrics.series(lab, run_id, names=chosen, since=since, max_points=max_points)
+
+
+@router.get("/{run_id}/compare/{other_id}", responses=problems(409))
+def compare_runs(
+    run_id: RunId, other_id: Annotated[str, Path(description="The second run's id.")], lab: LabDep
+) -> Comparison:
+    """Whether two runs differ by more than chance on the same test images: the exact McNemar test.
+
+    409: one has no predictions yet, or the two were tested on different images.
+    """
+    return comparisons.compare(lab, run_id, other_id)
 
 
 @router.get("/{run_id}/logs")

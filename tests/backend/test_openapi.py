@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from backend.api.app import create_app
 from backend.contracts.datasets import ImportReport
+from backend.contracts.estimates import EstimateRequest
 from backend.contracts.previews import ViewsPreview, ViewsRequest
 from backend.contracts.runs import AttemptEnd, ClaimRequest, EvaluateRequest, EventBatch, RunCreate, RunPatch
 from backend.contracts.studies import StudyCreate
@@ -19,6 +20,7 @@ BODIES: list[type[BaseModel]] = [
     RunPatch,
     EvaluateRequest,
     StudyCreate,
+    EstimateRequest,
     ViewsRequest,
     ViewsPreview,
     ClaimRequest,
