@@ -79,11 +79,11 @@ def _batch_norm(config: ExperimentConfig) -> str:
     training, gpus = config.training, max(1, config.resources.gpus)
     over = f", over all {gpus} GPUs" if gpus > 1 else ""
     if training.micro_batch_size is None:
-        return f"Batch statistics: {2 * training.batch_size} views{over}."
+        return f"Batch statistics: {2 * training.batch_size:,} views{over}."
     views = 2 * training.micro_batch_size * gpus
     return (
-        f"Batch statistics: {views} views{over}: a micro-batch; the loss and gradient are those of the whole batch "
-        f"of {2 * training.batch_size} views."
+        f"Batch statistics: {views:,} views{over}: a micro-batch; the loss and gradient are those of the whole batch "
+        f"of {2 * training.batch_size:,} views."
     )
 
 

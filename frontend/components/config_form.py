@@ -71,10 +71,13 @@ class ConfigForm:
 
 def in_words(errors: Mapping[str, str]) -> str:
     """The errors as a list in Markdown, with the fields' labels."""
-    return "\n".join(f"- **{_label(path)}**: {sentence(message)}" for path, message in errors.items())
+    return "\n".join(f"- **{label_of(path)}**: {sentence(message)}" for path, message in errors.items())
 
 
-def _label(path: str) -> str:
+def label_of(path: str) -> str:
+    """A field's section and label, such as ``Optimiser, Learning rate``; a transformation's place and parameter."""
+    if path == OPS:
+        return "Augmentation, Transformations"
     if path.startswith(f"{OPS}."):
         position, *parameter = path.removeprefix(f"{OPS}.").split(".")
         return ", ".join(["Augmentation", f"transformation {int(position) + 1}", *_parameter_labels(parameter)])

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backend.contracts.config import ExperimentConfig
+from backend.contracts.runs import EvaluateRequest
 from frontend.components.config_fields import (
     OPS,
     FormField,
@@ -54,6 +55,23 @@ def build(
         return ExperimentConfig.model_validate(tree), {}
     except ValidationError as error:
         return None, field_errors((item["loc"], _say(item)) for item in error.errors() if not _follows(item))
+
+
+def asked_evaluation(
+    values: Mapping[str, Any], config: ExperimentConfig
+) -> tuple[EvaluateRequest | None, dict[str, str]]:
+    """What a form asks of a finished run beyond its ``config``: a request of the fields that differ.
+
+    None where nothing differs, or with the errors by path.
+    """
+    section = next(one for one in config_sections() if one.path == "evaluation")
+    wanted, had = section_tree(section, values) or {}, section_tree(section, flatten(config)) or {}
+    try:
+        ExperimentConfig.model_validate({**config.model_dump(), "evaluation": wanted})
+    except ValidationError as error:
+        return None, field_errors([(item["loc"], _say(item)) for item in error.errors() if not _follows(item)])
+    changed = {name: value for name, value in wanted.items() if value != had[name]}
+    return (EvaluateRequest.model_validate({"evaluation": changed}) if changed else None), {}
 
 
 def section_tree(section: FormSection, values: Mapping[str, Any]) -> dict[str, Any] | None:

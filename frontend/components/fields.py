@@ -81,7 +81,8 @@ def draw_field(field: FormField, key: str, datasets: Sequence[str] = ()) -> None
         case "integer":
             st.number_input(field.label, value=None, step=1, placeholder=_when_empty(field), **shared)
         case "number":
-            st.number_input(field.label, value=None, step=_step(field.default), format="%g", **shared)
+            step = _step(field.default)
+            st.number_input(field.label, value=None, step=step, format="%g", placeholder=_when_empty(field), **shared)
         case "numbers" | "choices" | "names":
             _draw_list(field, value, datasets, shared)
 
@@ -115,7 +116,7 @@ def _with(options: Sequence[str], chosen: Sequence[str | None]) -> list[str]:
 
 def _when_empty(field: FormField) -> str | None:
     """What an empty field means, as its help says it: ``Empty: all.``"""
-    said = re.search(r"Empty: ([^.]+)\.", field.help)
+    said = re.search(r"Empty: (.+?)\.(?:\s|$)", field.help)
     return said[1] if said and field.optional else None
 
 

@@ -56,6 +56,7 @@ class TransformationList:
         st.selectbox(
             "Add a transformation",
             list(transformation_sections()),
+            format_func=_name,
             index=None,
             placeholder="Add a transformation",
             label_visibility="collapsed",
@@ -75,15 +76,15 @@ class TransformationList:
                     with column:
                         draw_field(field, self._key(f"{entry}.{field.key}"))
                         show_error(errors, f"{here}.{field.key}")
-        self._button(up, "arrow_upward", f"Move {section.path} up", entry, -1, disabled=position == 0)
+        self._button(up, "arrow_upward", f"Move {_name(section.path)} up", entry, -1, disabled=position == 0)
         last = position == len(self._entries) - 1
-        self._button(down, "arrow_downward", f"Move {section.path} down", entry, 1, disabled=last)
-        self._button(remove, "close", f"Remove {section.path}", entry, 0)
+        self._button(down, "arrow_downward", f"Move {_name(section.path)} down", entry, 1, disabled=last)
+        self._button(remove, "close", f"Remove {_name(section.path)}", entry, 0)
 
     def _title(self, position: int, entry: int, section: FormSection) -> str:
         values = {f.key: st.session_state[self._key(f"{entry}.{f.key}")] for f in section.fields}
         said = differences(section, values)
-        return f"{position + 1}. {section.path}" + (f"  :gray[{' · '.join(said)}]" if said else "")
+        return f"{position + 1}. {_name(section.path)}" + (f"  :gray[{' · '.join(said)}]" if said else "")
 
     def _button(self, place: Any, icon: str, label: str, entry: int, by: int, *, disabled: bool = False) -> None:
         place.button(
@@ -118,3 +119,7 @@ class TransformationList:
 
     def _remove(self, entry: int) -> None:
         st.session_state[self._key("")] = [one for one in self._entries if one[0] != entry]
+
+
+def _name(transformation: str) -> str:
+    return transformation.replace("_", " ")
