@@ -13,7 +13,9 @@ import httpx
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.contracts.comparisons import Comparison
 from backend.contracts.datasets import DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.estimates import Estimate, EstimateRequest
 from backend.contracts.previews import ViewsPreview, ViewsRequest
 from backend.contracts.problems import Problem
 from backend.contracts.runs import (
@@ -21,6 +23,7 @@ from backend.contracts.runs import (
     AttemptEnd,
     Claim,
     ClaimRequest,
+    EvaluateRequest,
     EventBatch,
     LeaseAnswer,
     LogLine,
@@ -140,6 +143,11 @@ class Client:
         """Queue a new run with the same config."""
         return self._model(RunRead, "POST", f"/runs/{run_id}/clone")
 
+    def evaluate_run(self, run_id: str, request: EvaluateRequest) -> RunRead:
+        """Measure more on a run that has succeeded: the fields given replace those of its ``evaluation``."""
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return self._model(RunRead, "POST", f"/runs/{run_id}/evaluate", json=body)
+
     def metrics(
         self, run_id: str, *, names: Sequence[str] = (), since: int | None = None, max_points: int = 1000
     ) -> list[MetricSeries]:
@@ -150,6 +158,10 @@ class Client:
         if since is not None:
             params["since"] = since
         return self._list(MetricSeries, f"/runs/{run_id}/metrics", params)
+
+    def compare_runs(self, first: str, second: str) -> Comparison:
+        """The exact McNemar test on what two runs predicted. ApiError 409: they cannot be compared."""
+        return self._model(Comparison, "GET", f"/runs/{first}/compare/{second}")
 
     def logs(self, run_id: str, *, after: int = 0, limit: int = 500) -> list[LogLine]:
         """Log lines with an id above ``after``, oldest first; with ``after=0``, the last ``limit`` lines."""
@@ -227,6 +239,10 @@ class Client:
     def preview_views(self, request: ViewsRequest) -> ViewsPreview:
         """The two views of some images."""
         return self._model(ViewsPreview, "POST", "/previews/views", json=request.model_dump(mode="json"))
+
+    def estimate(self, request: EstimateRequest) -> Estimate:
+        """What follows from a config before anything runs."""
+        return self._model(Estimate, "POST", "/estimates", json=request.model_dump(mode="json"))
 
     def workers(self) -> list[WorkerRead]:
         """Workers heard of in the last day."""

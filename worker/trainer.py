@@ -28,6 +28,9 @@ class Trainer:
         arguments = [str(_write_config(claim, run_dir)), str(run_dir), "--supervised", "--attempt", str(claim.attempt)]
         if claim.dataset.pack_sha256:
             arguments += ["--data", str(packs_dir / claim.dataset.pack_sha256)]
+        for other in claim.transfer:
+            if other.pack_sha256:
+                arguments += ["--transfer", f"{other.name}={packs_dir / other.pack_sha256}"]
         if claim.checkpoints:
             arguments += ["--resume", *(f"{checkpoint.name}:{checkpoint.sha256}" for checkpoint in claim.checkpoints)]
         with self._output.open("wb") as output:
@@ -90,9 +93,9 @@ def of_team(command: Sequence[str], gpus: int) -> list[str]:
 
 
 def _write_config(claim: Claim, run_dir: Path) -> Path:
+    """The config of this attempt: one that came later may ask for more evaluation."""
     path = run_dir / "config.json"
-    if not path.exists():
-        draft = run_dir / f".config-{claim.attempt}.json"
-        draft.write_text(claim.config.model_dump_json(indent=2))
-        draft.replace(path)
+    draft = run_dir / f".config-{claim.attempt}.json"
+    draft.write_text(claim.config.model_dump_json(indent=2))
+    draft.replace(path)
     return path

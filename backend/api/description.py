@@ -22,12 +22,14 @@ _POINTS = [{"label": str(size), "set": {"training.batch_size": size}} for size i
 _EXAMPLES: dict[str, Any] = {
     "RunCreate": {"config": _CONFIG, "name": "first run", "tags": ["demo"]},
     "RunPatch": {"name": "a better name", "tags": ["demo", "kept"]},
+    "EvaluateRequest": {"evaluation": {"linear_sgd": {}, "semi_supervised": {"label_shares": [0.1], "epochs": [30]}}},
     "StudyCreate": {
         "name": "Batch size",
         "base": _CONFIG,
         "axes": [{"name": "batch size", "points": _POINTS}],
         "seeds": [0, 1],
     },
+    "EstimateRequest": {"config": _CONFIG},
     "ViewsRequest": {"config": _CONFIG, "images": 6, "step": 0},
     "ClaimRequest": {"worker_id": "gpu-box-4711"},
     "EventBatch": {

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Path, Query, status
 from backend.api.dependencies import LabDep, Limit, Offset
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute
+from backend.contracts.comparisons import Comparison
 from backend.contracts.runs import (
+    EvaluateRequest,
     LogLine,
     MetricSeries,
     RunCreate,
@@ -17,7 +19,7 @@ from backend.contracts.runs import (
     RunState,
     Transition,
 )
-from backend.services import metrics, runs
+from backend.services import comparisons, evaluations, metrics, runs
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictJsonRoute, responses=problems(404))
 
@@ -81,6 +83,16 @@ def clone_run(run_id: RunId, lab: LabDep) -> RunRead:
     return runs.clone(lab, run_id)
 
 
+@router.post("/{run_id}/evaluate", responses=problems(409, 422))
+def evaluate_run(run_id: RunId, request: EvaluateRequest, lab: LabDep) -> RunRead:
+    """Measure more on a run that has succeeded: `{"evaluation": {"linear_sgd": {}}}`.
+
+    The fields given replace those of the run's `evaluation`, the others stay. The run is queued again; nothing is trained
+    or measured twice, and its summary keeps what it held. 409: the run has not succeeded, or has all of it already.
+    """
+    return evaluations.evaluate(lab, run_id, request)
+
+
 @router.get("/{run_id}/metrics")
 def read_metrics(
     run_id: RunId,
@@ -92,6 +104,17 @@ def read_metrics(
     """The metrics of a run over its steps. The first and the last point of a series are always kept."""
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     return metrics.series(lab, run_id, names=chosen, since=since, max_points=max_points)
+
+
+@router.get("/{run_id}/compare/{other_id}", responses=problems(409))
+def compare_runs(
+    run_id: RunId, other_id: Annotated[str, Path(description="The second run's id.")], lab: LabDep
+) -> Comparison:
+    """Whether two runs differ by more than chance on the same test images: the exact McNemar test.
+
+    409: one has no predictions yet, or the two were tested on different images.
+    """
+    return comparisons.compare(lab, run_id, other_id)
 
 
 @router.get("/{run_id}/logs")

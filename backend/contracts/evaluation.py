@@ -100,3 +100,7 @@ class EvaluationConfig(Section):
         default=None, description="Prediction of the applied transformation from h and z (Table 3)."
     )
     projection: ProjectionConfig | None = Field(default=None, description="A 2-D map of test images.")
+
+    def extended(self, more: "EvaluationConfig") -> "EvaluationConfig":
+        """The same with every field that ``more`` sets: how a finished run is asked for further evaluations."""
+        return self.model_copy(update={name: getattr(more, name) for name in more.model_fields_set})

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.contracts.config import ExperimentConfig
+from backend.contracts.evaluation import EvaluationConfig
 from backend.contracts.events import Event, Phase
 
 RunState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped"]
@@ -34,6 +35,12 @@ class RunPatch(_Message):
     name: str | None = Field(default=None, min_length=1, max_length=200)
     tags: list[Tag] | None = Field(default=None, max_length=20)
     notes: str | None = Field(default=None, max_length=20_000)
+
+
+class EvaluateRequest(_Message):
+    """More evaluation of a finished run: the fields given replace those of the run's ``evaluation``, the rest stays."""
+
+    evaluation: EvaluationConfig
 
 
 class RunRead(_Message):
@@ -132,6 +139,9 @@ class Claim(_Message):
     attempt: int
     config: ExperimentConfig
     dataset: DatasetLocation
+    transfer: list[DatasetLocation] = Field(
+        default_factory=list["DatasetLocation"], description="The other datasets of evaluation.transfer."
+    )
     checkpoints: list[CheckpointRead]
     lease_seconds: float
 

@@ -60,6 +60,7 @@ class Run(Base):
     config: Mapped[dict[str, Any]]
     dataset: Mapped[str] = mapped_column(index=True)
     pack_sha256: Mapped[str | None]  # the very images the run was launched with
+    transfer_packs: Mapped[dict[str, Any] | None]  # the same for the datasets of evaluation.transfer, by name
     study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"), index=True)
     position: Mapped[int | None]  # place in the study's grid
     cell: Mapped[dict[str, str] | None]

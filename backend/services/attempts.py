@@ -57,6 +57,9 @@ def claim(lab: Lab, run_id: str, request: ClaimRequest) -> Claim:
             attempt=run.attempts,
             config=ExperimentConfig.model_validate(run.config),
             dataset=DatasetLocation(name=run.dataset, pack_sha256=run.pack_sha256),
+            transfer=[
+                DatasetLocation(name=name, pack_sha256=pack) for name, pack in (run.transfer_packs or {}).items()
+            ],
             checkpoints=_checkpoints(session, run_id),
             lease_seconds=lab.settings.lease_seconds,
         )

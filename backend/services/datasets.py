@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend.contracts.config import ExperimentConfig
@@ -60,8 +60,7 @@ def remove(lab: Lab, name: str) -> None:
         raise ConflictError("'shapes' is built in and cannot be deleted.")
     with lab.database.write() as session:
         dataset = get(session, name, lock=True)
-        unfinished = select(func.count()).select_from(Run).where(Run.dataset == name, Run.state.not_in(ENDED))
-        if count := session.scalar(unfinished):
+        if count := _unfinished_runs_on(session, name):
             raise ConflictError(f"{count} unfinished run(s) use dataset '{name}': stop them first, then delete it.")
         session.execute(delete(Dataset).where(Dataset.name == name))
         same_images = select(Dataset.name).where(Dataset.pack_sha256 == dataset.pack_sha256)
@@ -99,20 +98,40 @@ def check_usable(session: Session, config: ExperimentConfig) -> str | None:
 
     Raises InvalidError, naming the field below ``config``, where the dataset is not there, not ready, or too small.
     """
-    name = config.dataset.name
+    dataset, stats = _ready(session, config.dataset.name, "config.dataset.name")
+    _check_size(config, stats)
+    return dataset.pack_sha256
+
+
+def check_transfer(session: Session, config: ExperimentConfig) -> dict[str, str | None]:
+    """The packs of the datasets in ``evaluation.transfer`` by name, kept from removal until the commit.
+
+    Raises InvalidError, naming the field below ``config``, where one is not there or not ready.
+    """
+    names = config.evaluation.transfer.datasets if config.evaluation.transfer else ()
+    return {name: _ready(session, name, "config.evaluation.transfer.datasets")[0].pack_sha256 for name in names}
+
+
+def _ready(session: Session, name: str, field: str) -> tuple[DatasetRead, DatasetStats]:
+    """A dataset that can be used, locked against removal. Raises InvalidError for ``field``."""
     if name == SHAPES.name:
         dataset = SHAPES
     else:
         row = session.scalars(select(Dataset).where(Dataset.name == name).with_for_update(read=True)).one_or_none()
         if row is None:
-            raise InvalidError.field("config.dataset.name", _missing(name))
+            raise InvalidError.field(field, _missing(name))
         dataset = read_model(row)
     if dataset.state == "importing":
-        raise InvalidError.field("config.dataset.name", f"'{name}' is still being imported: try again when it is ready")
+        raise InvalidError.field(field, f"'{name}' is still being imported: try again when it is ready")
     if dataset.state == "failed" or dataset.stats is None:
-        raise InvalidError.field("config.dataset.name", f"the import of '{name}' failed: import it again")
-    _check_size(config, dataset.stats)
-    return dataset.pack_sha256
+        raise InvalidError.field(field, f"the import of '{name}' failed: import it again")
+    return dataset, dataset.stats
+
+
+def _unfinished_runs_on(session: Session, name: str) -> int:
+    """How many runs still need the images of a dataset, to train on or to transfer to."""
+    rows = session.execute(select(Run.dataset, Run.transfer_packs).where(Run.state.not_in(ENDED)))
+    return sum(row.dataset == name or name in (row.transfer_packs or {}) for row in rows)
 
 
 def _missing(name: str) -> str:

@@ -44,16 +44,28 @@ class RunFilter:
         return found
 
 
+@dataclass(frozen=True)
+class Packs:
+    """The very images of a run: those it trains on (None: rendered shapes), and those it transfers to by name."""
+
+    own: str | None
+    transfer: dict[str, str | None]
+
+
 def launch(lab: Lab, request: RunCreate) -> RunRead:
     """Queue a run. Raises InvalidError where its dataset cannot serve it."""
     with lab.database.write() as session:
-        pack = datasets.check_usable(session, request.config)
-        run = add_run(session, request, pack_sha256=pack)
+        run = add_run(session, request, packs=find_packs(session, request.config))
     lab.unsent.set()
     return read_model(run)
 
 
-def add_run(session: Session, request: RunCreate, *, pack_sha256: str | None, **of_study: Any) -> Run:
+def find_packs(session: Session, config: ExperimentConfig) -> Packs:
+    """The packs of the datasets that a run with this config uses. Raises InvalidError where one cannot serve it."""
+    return Packs(datasets.check_usable(session, config), datasets.check_transfer(session, config))
+
+
+def add_run(session: Session, request: RunCreate, *, packs: Packs, **of_study: Any) -> Run:
     """A queued run, in the caller's transaction. The caller rings ``lab.unsent`` after its commit."""
     config = request.config
     run = Run(
@@ -63,7 +75,8 @@ def add_run(session: Session, request: RunCreate, *, pack_sha256: str | None, **
         tags=list(dict.fromkeys(request.tags)),
         config=config.model_dump(mode="json"),
         dataset=config.dataset.name,
-        pack_sha256=pack_sha256,
+        pack_sha256=packs.own,
+        transfer_packs=packs.transfer,
         seed=config.training.seed,
         state="queued",
         progress=0.0,
@@ -139,14 +152,36 @@ def resume(lab: Lab, run_id: str) -> RunRead:
         run = get(session, run_id, lock=True)
         if run.state not in ("stopped", "failed"):
             raise ConflictError(f"Only a stopped or failed run can be resumed; this one is {run.state}.")
-        if datasets.check_usable(session, ExperimentConfig.model_validate(run.config)) != run.pack_sha256:
-            raise ConflictError(
-                f"Dataset '{run.dataset}' was imported anew with other images since this run began: "
-                "clone the run to train on them from the start."
-            )
-        moved = states.move(session, run.id, run.state, "queued", actor=USER, reason="resumed", failures=0, error=None)
+        moved = queue_again(session, run, ExperimentConfig.model_validate(run.config), reason="resumed")
     lab.unsent.set()
-    return read_model(moved or run)
+    return read_model(moved)
+
+
+def queue_again(session: Session, run: Run, config: ExperimentConfig, *, reason: str) -> Run:
+    """Queue a locked run that has ended, with this config and its failures forgotten.
+
+    Raises ConflictError where the dataset is not the one it was launched with, InvalidError where one is missing. Datasets
+    to transfer to may have changed: nothing was trained on them.
+    """
+    packs = find_packs(session, config)
+    if packs.own != run.pack_sha256:
+        raise ConflictError(
+            f"Dataset '{run.dataset}' was imported anew with other images since this run began: "
+            "clone the run to train on them from the start."
+        )
+    moved = states.move(
+        session,
+        run.id,
+        run.state,
+        "queued",
+        actor=USER,
+        reason=reason,
+        config=config.model_dump(mode="json"),
+        transfer_packs=packs.transfer,
+        failures=0,
+        error=None,
+    )
+    return moved or run
 
 
 def clone(lab: Lab, run_id: str) -> RunRead:

@@ -24,6 +24,7 @@ LEGAL_MOVES: dict[tuple[RunState, RunState], str] = {
     ("stopping", "succeeded"): "finished before the wish to stop reached it",
     ("stopped", "queued"): "resumed by the user",
     ("failed", "queued"): "resumed by the user",
+    ("succeeded", "queued"): "more evaluation asked for by the user",
 }
 
 

@@ -10,7 +10,7 @@ from backend.contracts.runs import ENDED, RunCreate
 from backend.contracts.studies import StudyCreate, StudyRead, StudyResult, StudyResults
 from backend.db.models import Run, Study
 from backend.db.types import utc_now
-from backend.services import datasets, grid, runs
+from backend.services import grid, runs
 from backend.services.errors import InvalidError, NotFoundError
 from backend.services.lab import Lab, new_id
 
@@ -19,7 +19,7 @@ def launch(lab: Lab, request: StudyCreate) -> StudyRead:
     """Queue all runs of a study in one transaction: all or none. Raises InvalidError naming the request's field."""
     points = grid.expand(request)
     with lab.database.write() as session:
-        packs = [_usable_pack(session, request, point) for point in points]
+        found = [_find_packs(session, request, point) for point in points]
         study = Study(
             id=new_id(),
             name=request.name,
@@ -31,11 +31,11 @@ def launch(lab: Lab, request: StudyCreate) -> StudyRead:
         )
         session.add(study)
         session.flush()
-        for position, (point, pack) in enumerate(zip(points, packs, strict=True)):
+        for position, (point, packs) in enumerate(zip(points, found, strict=True)):
             runs.add_run(
                 session,
                 RunCreate(config=point.config, name=_run_name(request, point)),
-                pack_sha256=pack,
+                packs=packs,
                 study_id=study.id,
                 position=position,
                 cell=point.cell,
@@ -76,9 +76,9 @@ def stop(lab: Lab, study_id: str) -> StudyRead:
     return read(lab, study_id)
 
 
-def _usable_pack(session: Session, request: StudyCreate, point: grid.GridPoint) -> str | None:
+def _find_packs(session: Session, request: StudyCreate, point: grid.GridPoint) -> runs.Packs:
     try:
-        return datasets.check_usable(session, point.config)
+        return runs.find_packs(session, point.config)
     except InvalidError as error:
         first = error.errors[0]
         field = grid.field_of(request, point, first.field.removeprefix("config."))

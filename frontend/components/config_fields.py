@@ -1,26 +1,43 @@
-"""The config's JSON schema as a list of form fields, and a form's values as a config or errors by field."""
+"""The config's JSON schema as sections of form fields, to any depth."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
-
-from pydantic import ValidationError
 
 from backend.contracts.config import ExperimentConfig
 
-Kind = Literal["integer", "number", "choice", "switch", "text"]
+Kind = Literal["integer", "number", "switch", "text", "suggestion", "choice", "numbers", "choices", "names"]
+"""``suggestion``: text with examples to choose from. ``numbers``: a list, written as text with commas. ``choices`` and
+``names``: a list of given, or of any, words.
+"""
+OPS = "augmentation.ops"
+"""The list of transformations, which has a form of its own."""
 _LABELS = {
     "dataset.name": "Dataset",
     "dataset.train_subset": "Training images",
+    "dataset.pretrain_on": "Pretrain on",
+    "encoder.zero_init_residual": "Zero-initialised residuals",
     "optimizer.name": "Optimiser",
     "optimizer.warmup_epochs": "Warm-up (epochs)",
     "loss.name": "Loss",
+    "loss.semi_hard": "Semi-hard mining",
     "head.kind": "Projection head",
+    "optimizer": "Optimiser",
+    "head": "Projection head",
     "evaluation.linear": "Linear evaluation",
+    "evaluation.on_z": "Evaluate z too",
     "evaluation.knn_every_epochs": "kNN accuracy every (epochs)",
     "evaluation.knn_neighbors": "kNN neighbours",
+    "evaluation.linear_sgd": "Linear evaluation by SGD",
+    "evaluation.semi_supervised": "Few labels (semi-supervised)",
+    "evaluation.transfer": "Transfer to other datasets",
+    "evaluation.supervised": "Supervised baseline",
+    "evaluation.transformations": "Prediction of the transformation",
+    "evaluation.projection": "Map of test images",
+    "evaluation.projection.neighbors": "Neighbours",
     "training.checkpoint_every_epochs": "Checkpoint every (epochs)",
+    "augmentation.ops": "Transformations",
 }
 _WORDS = {"knn": "kNN", "lr": "learning-rate", "gpus": "GPUs", "dim": "dimension", "arch": "architecture"}
 
@@ -37,97 +54,133 @@ class FormField:
     optional: bool = False
     choices: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """The field's name within its section."""
+        return self.path.rsplit(".", 1)[-1]
+
 
 @dataclass(frozen=True)
 class FormSection:
-    """A section of the config with its fields."""
+    """A section of the config with its fields and the sections inside it; an ``optional`` one may be switched off."""
 
-    name: str
+    path: str
     title: str
     help: str
     fields: tuple[FormField, ...]
+    sections: tuple["FormSection", ...] = ()
+    optional: bool = False
+
+    @property
+    def key(self) -> str:
+        """The section's name within the one around it."""
+        return self.path.rsplit(".", 1)[-1]
+
+    def walk(self) -> Iterator["FormSection"]:
+        """The section and all inside it."""
+        yield self
+        for section in self.sections:
+            yield from section.walk()
 
 
-def config_sections() -> list[FormSection]:
-    """Every section of the config but the list of transformations, which has a form of its own."""
+@cache
+def config_sections() -> tuple[FormSection, ...]:
+    """Every section of the config; the list of transformations is left out."""
     schema = ExperimentConfig.model_json_schema()
-    found: list[FormSection] = []
-    for name, reference in schema["properties"].items():
-        section = schema["$defs"][reference["$ref"].rsplit("/", 1)[-1]]
-        simple = {key: spec for key, spec in section["properties"].items() if key != "ops" and "$ref" not in str(spec)}
-        fields = [_field(f"{name}.{key}", spec) for key, spec in simple.items()]
-        found.append(FormSection(name, _label(name), section.get("description", ""), tuple(fields)))
-    return found
+    return tuple(_section(name, spec, schema["$defs"]) for name, spec in schema["properties"].items())
 
 
-def transformation_sections() -> list[FormSection]:
-    """Every transformation with its parameters; a field's path is ``<transformation>.<parameter>``."""
-    schema = ExperimentConfig.model_json_schema()
-    mapping: dict[str, str] = schema["$defs"]["AugmentationConfig"]["properties"]["ops"]["items"]["discriminator"][
-        "mapping"
-    ]
-    found: list[FormSection] = []
-    for name, reference in mapping.items():
-        op = schema["$defs"][reference.rsplit("/", 1)[-1]]
-        fields = [_field(f"{name}.{key}", spec) for key, spec in op["properties"].items() if key != "name"]
-        found.append(FormSection(name, _label(name), op.get("description", ""), tuple(fields)))
-    return found
+@cache
+def all_fields() -> Mapping[str, FormField]:
+    """Every field of ``config_sections`` by its path."""
+    return {field.path: field for top in config_sections() for section in top.walk() for field in section.fields}
 
 
-def flatten(config: ExperimentConfig) -> dict[str, Any]:
-    """Dotted path to value, for every field but the list of transformations."""
-    tree = config.model_dump(mode="python")
-    return {f"{name}.{key}": value for name, section in tree.items() for key, value in section.items() if key != "ops"}
+@cache
+def optional_sections() -> Mapping[str, FormSection]:
+    """Every section that may be switched off, by its path."""
+    return {section.path: section for top in config_sections() for section in top.walk() if section.optional}
 
 
-def build(
-    values: Mapping[str, Any], ops: Iterable[Mapping[str, Any]]
-) -> tuple[ExperimentConfig | None, dict[str, str]]:
-    """The config from a form's values by dotted path; None and the errors by path where it cannot be."""
-    tree: dict[str, dict[str, Any]] = {}
-    for path, value in values.items():
-        section, key = path.split(".", 1)
-        tree.setdefault(section, {})[key] = value
-    tree.setdefault("augmentation", {})["ops"] = [dict(op) for op in ops]
-    try:
-        return ExperimentConfig.model_validate(tree), {}
-    except ValidationError as error:
-        return None, field_errors((item["loc"], _say(item)) for item in error.errors())
+@cache
+def transformation_sections() -> Mapping[str, FormSection]:
+    """Every transformation by name, with its parameters; a field's path is the parameter's name alone."""
+    definitions = ExperimentConfig.model_json_schema()["$defs"]
+    items = definitions["AugmentationConfig"]["properties"]["ops"]["items"]
+    kinds: dict[str, str] = items["discriminator"]["mapping"]
+    return {name: _transformation(name, _resolved(reference, definitions)) for name, reference in kinds.items()}
 
 
-def field_errors(errors: Iterable[tuple[Iterable[Any], str]]) -> dict[str, str]:
-    """Messages by the path of the form's field: ``config.`` and positions in lists are left out of locations.
+def _transformation(name: str, spec: Mapping[str, Any]) -> FormSection:
+    fields = tuple(_field(key, one) for key, one in spec["properties"].items() if key != "name")
+    return FormSection(name, _label(name), spec.get("description", ""), fields)
 
-    A message that begins with a field's path, as those about several fields do, belongs to that field.
-    """
-    known = {field.path for section in config_sections() for field in section.fields}
-    found: dict[str, str] = {}
-    for location, message in errors:
-        parts = [str(part) for part in location if part != "config"]
-        in_op = parts[:2] == ["augmentation", "ops"]  # then the position in the list and the kind of op follow
-        path = (".".join(parts[3:5]) or "augmentation.ops") if in_op else ".".join(parts)
-        named = re.match(r"[a-z_]+\.[a-z_]+", message)
-        if path not in known and named and named.group() in known:
-            path = named.group()
-        found[path] = f"{found[path]} {message}" if path in found else message
-    return found
+
+def _section(path: str, spec: Mapping[str, Any], definitions: Mapping[str, Any]) -> FormSection:
+    body = _resolved(_reference(spec) or "", definitions)
+    fields: list[FormField] = []
+    sections: list[FormSection] = []
+    for key, one in body["properties"].items():
+        if _reference(one):
+            sections.append(_section(f"{path}.{key}", one, definitions))
+        elif f"{path}.{key}" != OPS:
+            fields.append(_field(f"{path}.{key}", one))
+    help_ = body.get("description", "")
+    return FormSection(path, _label(path), help_, tuple(fields), tuple(sections), optional="anyOf" in spec)
+
+
+def _reference(spec: Mapping[str, Any]) -> str | None:
+    """Where the schema of a section stands; None for a field."""
+    return next((one["$ref"] for one in spec.get("anyOf", [spec]) if "$ref" in one), None)
+
+
+def _resolved(reference: str, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    return definitions[reference.rsplit("/", 1)[-1]]
 
 
 def _field(path: str, spec: Mapping[str, Any]) -> FormField:
     variants = [one for one in spec.get("anyOf", [spec]) if one.get("type") != "null"]
     typed: Mapping[str, Any] = variants[0]
-    choices = tuple(str(choice) for choice in typed.get("enum", [typed["const"]] if "const" in typed else ()))
-    kinds: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "switch", "string": "text"}
-    kind: Kind = "choice" if choices else kinds[typed["type"]]
+    of_item: Mapping[str, Any] = typed.get("items") or next(iter(typed.get("prefixItems", ())), {})
+    kind = _list_kind(of_item) if typed.get("type") == "array" else _kind(typed, spec)
     return FormField(
         path=path,
-        label=_LABELS.get(path) or _label(path.rsplit(".", 1)[-1]),
+        label=_label(path),
         kind=kind,
-        default=spec.get("default"),
-        help=" ".join(part for part in (spec.get("description", ""), _bounds(typed)) if part),
+        default=form_value(kind, spec.get("default")),
+        help=" ".join(part for part in (spec.get("description", ""), _bounds(of_item or typed)) if part),
         optional="anyOf" in spec,
-        choices=choices,
+        choices=_choices(of_item or typed) or tuple(spec.get("examples", ())),
     )
+
+
+def _kind(typed: Mapping[str, Any], spec: Mapping[str, Any]) -> Kind:
+    if _choices(typed):
+        return "choice"
+    kinds: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "switch", "string": "text"}
+    kind = kinds[typed["type"]]
+    return "suggestion" if kind == "text" and spec.get("examples") else kind
+
+
+def _list_kind(item: Mapping[str, Any]) -> Kind:
+    if _choices(item):
+        return "choices"
+    return "names" if item["type"] == "string" else "numbers"
+
+
+def _choices(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(choice) for choice in spec.get("enum", [spec["const"]] if "const" in spec else ()))
+
+
+def form_value(kind: Kind, value: Any) -> Any:
+    """A config's value as the form holds it: lists of numbers are text, other lists are lists."""
+    match kind:
+        case "numbers":
+            return ", ".join(str(one) for one in value)
+        case "choices" | "names":
+            return list(value)
+        case _:
+            return value
 
 
 def _bounds(spec: Mapping[str, Any]) -> str:
@@ -136,33 +189,17 @@ def _bounds(spec: Mapping[str, Any]) -> str:
         return ""
     above = "above " if "exclusiveMinimum" in spec else ""
     below = "below " if "exclusiveMaximum" in spec else ""
-    upper = f" to {below}{_number(high)}" if high < 1e6 else ""
-    return f"From {above}{_number(low)}{upper}."
+    upper = f" to {below}{number(high)}" if high < 1e6 else ""
+    return f"From {above}{number(low)}{upper}."
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Such as ``65,536`` and ``0.08``."""
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
-def _label(name: str) -> str:
-    words = " ".join(_WORDS.get(word, word) for word in name.split("_"))
-    return words[0].upper() + words[1:] if not words.startswith("kNN") else words
-
-
-def _say(item: Mapping[str, Any]) -> str:
-    context: Mapping[str, Any] = item.get("ctx", {})
-    match item["type"]:
-        case "greater_than_equal":
-            return f"Must be at least {_number(context['ge'])}."
-        case "less_than_equal":
-            return f"Must be at most {_number(context['le'])}."
-        case "greater_than":
-            return f"Must be more than {_number(context['gt'])}."
-        case "less_than":
-            return f"Must be less than {_number(context['lt'])}."
-        case "finite_number":
-            return "Must be a finite number."
-        case "int_type" | "float_type" | "int_parsing" | "float_parsing":
-            return "Must be a number."
-        case _:
-            return str(item["msg"]).removeprefix("Value error, ")
+def _label(path: str) -> str:
+    if path in _LABELS:
+        return _LABELS[path]
+    words = " ".join(_WORDS.get(word, word) for word in path.rsplit(".", 1)[-1].split("_"))
+    return words if words.startswith("kNN") else words[0].upper() + words[1:]

@@ -29,9 +29,20 @@ def state(run: RunRead) -> None:
             "**Resume** tries again from its newest checkpoint; **Change and launch** starts a new run with a config "
             "that you mend first. The log below ends with what happened."
         )
+    if run.summary.get("collapsed"):
+        st.warning(f"**The representation has collapsed.** {_collapse(run)}", icon=":material/compress:")
     left = f", {words.duration(run.eta_seconds)} left" if run.eta_seconds and run.state == "running" else ""
     if not words.has_ended(run) or run.progress < 1:
         st.progress(min(1.0, run.progress), text=f"{run.progress:.0%}{left}")
+
+
+def _collapse(run: RunRead) -> str:
+    rank, dim = run.summary.get("effective_rank"), run.summary.get("feature_dim")
+    spread = f" (effective rank {rank:.3g}{f' of {dim}' if dim else ''})" if isinstance(rank, int | float) else ""
+    return (
+        f"Different images get nearly the same features{spread}, so what stands below says little. A lower learning rate, "
+        "a longer warm-up, stronger augmentation or another temperature usually helps."
+    )
 
 
 def results(run: RunRead, series: Sequence[MetricSeries]) -> None:

@@ -56,6 +56,14 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} TB"
 
 
+def amount(number: float) -> str:
+    """A large number, such as ``11.2 million`` or ``66 thousand``."""
+    for unit, size_ in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+        if number >= size_:
+            return f"{number / size_:.3g} {unit}"
+    return f"{number:,.0f}"
+
+
 def count(number: int, singular: str, plural: str | None = None) -> str:
     """Such as ``1 run`` and ``3 runs``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -8,12 +8,14 @@ from backend.client import ApiError
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import RunCreate
 from frontend.components import backend, links, words
-from frontend.components.config_fields import field_errors
 from frontend.components.config_form import ConfigForm, in_words
+from frontend.components.config_values import field_errors
+from frontend.components.estimate import estimate
 from frontend.components.views import views
 
 _REFUSED = "new_run:refused"
 _FILLED_FROM = "new_run:filled_from"
+_PRESET = "new_run:preset"
 
 
 def show() -> None:
@@ -27,11 +29,28 @@ def show() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         name = st.text_input("Name", key="new_run:name", placeholder="made from the config", max_chars=200)
+        _fill_from_preset(form)
         form.draw(ready, errors)
         _launch(name, draft.config, errors)
     with right:
         if draft.config is not None:
+            estimate(draft.config)
             views(draft.config)
+
+
+def _fill_from_preset(form: ConfigForm) -> None:
+    """A box that puts a preset's config in."""
+    presets = {preset.title: preset for preset in backend.client().presets() if preset.config}
+
+    def fill() -> None:
+        preset = presets.get(st.session_state[_PRESET] or "")
+        form.prefill(preset.config if preset and preset.config else ExperimentConfig())
+
+    chosen = st.selectbox(
+        "Start from", list(presets), index=None, placeholder="the defaults", key=_PRESET, on_change=fill
+    )
+    if chosen in presets:
+        st.caption(presets[chosen].description)
 
 
 def _fill_from_run(form: ConfigForm) -> None:
@@ -43,9 +62,6 @@ def _fill_from_run(form: ConfigForm) -> None:
     form.prefill(run.config)
     st.session_state[_FILLED_FROM] = run_id
     st.toast(f"Filled in from {run.name}.")
-    names = [op.name for op in run.config.augmentation.ops]
-    if len(set(names)) < len(names):
-        st.warning("That run applies a transformation more than once; this form holds each once. Clone copies exactly.")
 
 
 def _launch(name: str, config: ExperimentConfig | None, errors: dict[str, str]) -> None:

@@ -7,8 +7,9 @@ from backend.contracts.config import ExperimentConfig
 from backend.contracts.studies import StudyCreate
 from frontend.components import backend, links, words
 from frontend.components.compositions import MAX_RUNS, axes, compositions, number_of_runs, whole_numbers
-from frontend.components.config_fields import field_errors
-from frontend.components.config_form import OPS, ConfigForm, in_words
+from frontend.components.config_fields import OPS
+from frontend.components.config_form import ConfigForm, in_words
+from frontend.components.config_values import field_errors
 
 _DECIDED_BY_THE_STUDY = (OPS, "training.batch_size", "training.seed")
 _FILLED_FROM = "new_study:filled_from"

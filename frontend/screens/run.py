@@ -4,6 +4,8 @@ import streamlit as st
 
 from backend.contracts.runs import RunRead
 from frontend.components import backend, links, run_parts, words
+from frontend.components.evaluate_more import evaluate_more
+from frontend.components.run_evaluations import evaluations
 
 
 def show() -> None:
@@ -20,6 +22,7 @@ def show() -> None:
         st.page_link(links.STUDIES, label="Its study", icon=":material/grid_view:", query_params={"id": run.study_id})
     _buttons(run)
     backend.live(lambda: _live(run_id, expected=run.state), while_=not words.has_ended(run))
+    evaluations(run)
     config, files, history = st.tabs(["Config", "Files", "History"])
     with config:
         run_parts.config(run)
@@ -53,6 +56,15 @@ def _buttons(run: RunRead) -> None:
         )
         if resume and backend.tried(client.resume_run, run.id):
             st.rerun()
+        can_evaluate = words.has_ended(run) and "knn_top1" in run.summary
+        more = st.button(
+            "Evaluate more",
+            icon=":material/query_stats:",
+            disabled=not can_evaluate,
+            help="Measures more on the trained net, such as linear evaluation by SGD or transfer.",
+        )
+        if more:
+            evaluate_more(run)
         clone = st.button("Clone", icon=":material/content_copy:", help="Launches a new run with the same config.")
         if clone and (cloned := backend.tried(client.clone_run, run.id)):
             st.switch_page(links.RUN, query_params={"id": cloned.id})

@@ -8,6 +8,7 @@ import streamlit as st
 from backend.contracts.runs import ENDED, RunRead
 from frontend.charts.curves import TITLES, curve_points, curves
 from frontend.components import backend, links, words
+from frontend.components.comparison import comparison
 from frontend.components.runs_table import column_config, matching, run_rows
 
 _TICKED = "runs:ticked"
@@ -73,6 +74,8 @@ def _table(runs: Sequence[RunRead]) -> list[RunRead]:
 def _overlay(runs: Sequence[RunRead]) -> None:
     st.subheader("Curves of the ticked runs")
     names = _distinct_names(runs)
+    if len(runs) == 2 and all(run.state == "succeeded" for run in runs):
+        comparison(runs[0].id, runs[1].id, names)
     series = {names[run.id]: backend.client().metrics(run.id, max_points=300) for run in runs}
     columns = st.columns(2)
     for place, metric in enumerate(("loss", "knn_top1", "contrastive_accuracy", "images_per_second")):

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from backend.api.app import create_app
 from backend.contracts.datasets import ImportReport
+from backend.contracts.estimates import EstimateRequest
 from backend.contracts.previews import ViewsPreview, ViewsRequest
-from backend.contracts.runs import AttemptEnd, ClaimRequest, EventBatch, RunCreate, RunPatch
+from backend.contracts.runs import AttemptEnd, ClaimRequest, EvaluateRequest, EventBatch, RunCreate, RunPatch
 from backend.contracts.studies import StudyCreate
 from backend.contracts.workers import WorkerBeat
 from backend.settings import Settings
@@ -17,7 +18,9 @@ from backend.settings import Settings
 BODIES: list[type[BaseModel]] = [
     RunCreate,
     RunPatch,
+    EvaluateRequest,
     StudyCreate,
+    EstimateRequest,
     ViewsRequest,
     ViewsPreview,
     ClaimRequest,

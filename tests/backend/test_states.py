@@ -16,7 +16,7 @@ LEGAL = {
     "queued": {"running", "stopped"},
     "running": {"succeeded", "failed", "stopped", "stopping", "queued"},
     "stopping": {"stopped", "succeeded"},
-    "succeeded": set(),
+    "succeeded": {"queued"},
     "failed": {"queued"},
     "stopped": {"queued"},
 }

@@ -1,95 +1,79 @@
-"""The form is what the config's schema says, and its values become a config or errors at fields."""
+"""The form is what the config's schema says."""
 
-import math
+from typing import Annotated, Union, get_args, get_origin
 
+from pydantic import BaseModel
+
+from backend.contracts.augmentation import AugmentationConfig
 from backend.contracts.config import ExperimentConfig
-from frontend.components.config_fields import (
-    build,
-    config_sections,
-    field_errors,
-    flatten,
-    transformation_sections,
-)
+from frontend.components.config_fields import all_fields, config_sections, optional_sections, transformation_sections
 
-FIELDS = {field.path: field for section in config_sections() for field in section.fields}
-DEFAULT_OPS = [op.model_dump() for op in ExperimentConfig().augmentation.ops]
+FIELDS = all_fields()
+
+
+def paths_of(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Dotted paths of the fields of a model and of the models inside it, found from its Python types."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inside = [one for one in (field.annotation, *get_args(field.annotation)) if isinstance(one, type)]
+        models = [one for one in inside if issubclass(one, BaseModel)]
+        found |= paths_of(models[0], f"{prefix}{name}.") if models else {f"{prefix}{name}"}
+    return found
 
 
 def test_every_field_of_the_config_is_in_the_form_with_a_help_text():
-    assert set(FIELDS) == set(flatten(ExperimentConfig()))
+    assert set(FIELDS) == paths_of(ExperimentConfig) - {"augmentation.ops"}
     assert [path for path, field in FIELDS.items() if not field.help] == []
 
 
+def test_every_section_that_may_be_left_out_has_a_switch_and_a_help_text():
+    assert set(optional_sections()) == {
+        f"evaluation.{name}" for name, value in ExperimentConfig().evaluation.model_dump().items() if value is None
+    }
+    assert [path for path, section in optional_sections().items() if not section.help] == []
+
+
 def test_every_transformation_and_its_parameters_are_in_the_form():
-    sections = {section.name: {field.path for field in section.fields} for section in transformation_sections()}
-    assert {"crop", "flip", "color", "blur", "jitter", "motion_blur", "autoaugment"} <= set(sections)
-    assert sections["blur"] == {"blur.probability", "blur.min_sigma", "blur.max_sigma"}
+    union = get_args(AugmentationConfig.model_fields["ops"].annotation)[0]
+    union = get_args(union)[0] if get_origin(union) is Annotated else union
+    kinds = get_args(union) if get_origin(union) is Union else get_args(union) or (union,)
+    expected = {kind.model_fields["name"].default: set(kind.model_fields) - {"name"} for kind in kinds}
+    assert {name: {f.path for f in section.fields} for name, section in transformation_sections().items()} == expected
+    assert {"crop", "flip", "color", "blur"} <= set(expected)
 
 
 def test_kinds_follow_from_the_schema():
     assert FIELDS["training.batch_size"].kind == "integer"
     assert FIELDS["loss.temperature"].kind == "number"
     assert FIELDS["evaluation.linear"].kind == "switch"
-    assert FIELDS["encoder.arch"].kind == "choice"
-    assert FIELDS["encoder.arch"].choices == ("resnet18", "resnet34", "resnet50")
-    assert FIELDS["loss.name"].choices == ("nt_xent",)
+    assert FIELDS["loss.name"].kind == "choice"
+    assert FIELDS["loss.name"].choices == ("nt_xent", "nt_logistic", "margin_triplet")
+    assert FIELDS["dataset.name"].kind == "text"
     assert FIELDS["dataset.train_subset"].optional
     assert not FIELDS["training.seed"].optional
+
+
+def test_text_with_examples_is_chosen_from_them_or_written():
+    field = FIELDS["encoder.arch"]
+    assert field.kind == "suggestion"
+    assert field.choices == ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+def test_lists_are_numbers_as_text_or_words_to_choose():
+    shares, tasks = FIELDS["evaluation.semi_supervised.label_shares"], FIELDS["evaluation.transformations.tasks"]
+    assert (shares.kind, shares.default) == ("numbers", "0.01, 0.1")
+    assert (tasks.kind, tasks.choices) == ("choices", ("color", "rotation", "corruption", "sobel"))
+    assert FIELDS["evaluation.transfer.datasets"].kind == "names"
 
 
 def test_the_help_names_the_bounds():
     assert FIELDS["training.batch_size"].help.endswith("From 2 to 65,536.")
     assert FIELDS["optimizer.learning_rate"].help.endswith("From above 0 to 1,000.")
     assert FIELDS["optimizer.momentum"].help.endswith("From 0 to below 1.")
+    assert FIELDS["evaluation.semi_supervised.label_shares"].help.endswith("From above 0 to 1.")
 
 
-def test_the_defaults_of_the_form_are_the_default_config():
-    config, errors = build({path: field.default for path, field in FIELDS.items()}, DEFAULT_OPS)
-    assert errors == {}
-    assert config == ExperimentConfig()
-
-
-def test_a_config_survives_the_way_through_the_form():
-    config = ExperimentConfig.model_validate(
-        {
-            "dataset": {"name": "mine", "train_subset": 4000},
-            "augmentation": {"ops": [{"name": "blur"}, {"name": "crop", "min_area": 0.3}], "branches": "one"},
-            "head": {"kind": "none"},
-            "training": {"batch_size": 96},
-        }
-    )
-    rebuilt, errors = build(flatten(config), [op.model_dump() for op in config.augmentation.ops])
-    assert (rebuilt, errors) == (config, {})
-
-
-def test_bad_values_are_named_at_their_fields():
-    values = flatten(ExperimentConfig()) | {
-        "training.batch_size": 1,
-        "training.epochs": 10**9,
-        "optimizer.learning_rate": math.nan,
-        "training.seed": None,
-    }
-    config, errors = build(values, [{"name": "crop", "min_area": 3.0}])
-    assert config is None
-    assert errors == {
-        "crop.min_area": "Must be at most 1.",
-        "training.epochs": "Must be at most 100,000.",
-        "training.batch_size": "Must be at least 2.",
-        "training.seed": "Must be a number.",
-        "optimizer.learning_rate": "Must be a finite number.",
-    }
-
-
-def test_an_error_about_two_fields_stands_at_the_one_it_begins_with():
-    values = flatten(ExperimentConfig()) | {"dataset.train_subset": 100, "training.batch_size": 256}
-    _, errors = build(values, DEFAULT_OPS)
-    assert list(errors) == ["training.batch_size"]
-    assert "more than dataset.train_subset (100)" in errors["training.batch_size"]
-
-
-def test_what_the_backend_names_is_found_in_the_form():
-    refused = [
-        (("config", "training", "batch_size"), "too many"),
-        (("config", "augmentation", "ops", "0", "crop", "min_area"), "too small"),
-    ]
-    assert field_errors(refused) == {"training.batch_size": "too many", "crop.min_area": "too small"}
+def test_sections_nest():
+    (evaluation,) = [section for section in config_sections() if section.path == "evaluation"]
+    assert not evaluation.optional
+    assert "evaluation.linear_sgd" in [section.path for section in evaluation.sections]

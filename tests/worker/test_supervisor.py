@@ -1,5 +1,6 @@
 """One attempt at a run, with a fake backend and, for the training process, small scripts."""
 
+import json
 import os
 import sys
 import textwrap
@@ -52,6 +53,8 @@ class FakeBackend:
 
     def __init__(self, *, attempt: int = 1, checkpoints: list[CheckpointRead] | None = None) -> None:
         self.attempt = attempt
+        self.config = ExperimentConfig()
+        self.transfer: list[DatasetLocation] = []
         self.checkpoints = checkpoints or []
         self.batches: list[EventBatch] = []
         self.times: list[float] = []
@@ -70,7 +73,8 @@ class FakeBackend:
         return Claim(
             run_id=run_id,
             attempt=self.attempt,
-            config=ExperimentConfig(),
+            config=self.config,
+            transfer=self.transfer,
             dataset=DatasetLocation(name="mini", pack_sha256="c0ffee"),
             checkpoints=self.checkpoints,
             lease_seconds=self.lease_seconds,
@@ -198,6 +202,35 @@ def test_the_trainer_gets_its_config_its_data_and_the_checkpoints(bench: Bench):
         f'["{run_dir}/config.json", "{run_dir}", "--supervised", "--attempt", "3", '
         f'"--data", "{bench.folder}/packs/c0ffee", "--resume", "ck-20-a2:{"a" * 64}", "ck-10-a1:{"b" * 64}"]'
     )
+
+
+def test_the_trainer_gets_the_datasets_to_transfer_to_but_for_the_one_that_is_rendered(bench: Bench):
+    bench.backend.transfer = [
+        DatasetLocation(name="pets", pack_sha256="cafe"),
+        DatasetLocation(name="shapes", pack_sha256=None),
+        DatasetLocation(name="birds", pack_sha256="beef"),
+    ]
+    bench.supervise("""
+    at = sys.argv.index("--transfer")
+    open(os.path.join(run_dir, "argv"), "w").write(json.dumps(sys.argv[at:]))
+    write("end", outcome="stopped")
+    """)
+    assert json.loads((bench.run_dir / "argv").read_text()) == [
+        "--transfer",
+        f"pets={bench.folder}/packs/cafe",
+        "--transfer",
+        f"birds={bench.folder}/packs/beef",
+    ]
+
+
+def test_a_later_attempt_gets_the_config_of_its_claim(bench: Bench):
+    script = 'write("end", outcome="stopped")'
+    bench.supervise(script)
+    bench.backend.attempt = 2
+    bench.backend.config = ExperimentConfig.model_validate({"evaluation": {"linear_sgd": {}}})
+    bench.supervise(script)
+    written = (bench.run_dir / "config.json").read_bytes()
+    assert ExperimentConfig.model_validate_json(written) == bench.backend.config
 
 
 @pytest.mark.parametrize("status", [404, 409])
