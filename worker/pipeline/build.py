@@ -19,7 +19,7 @@ from worker.simclr.augmentation.sobel import Sobel
 from worker.simclr.augmentation.tone import Equalize, Solarize
 from worker.simclr.data.dataset import ImageDataset, Images
 from worker.simclr.evaluation.protocol import Protocol
-from worker.simclr.losses.nt_xent import nt_xent
+from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.nets.encoders import Arch
 from worker.simclr.nets.model import Architecture, SimCLR, build_model
 from worker.simclr.precision import choose_precision
@@ -61,7 +61,7 @@ def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
         ops=tuple(science_op(op) for op in config.augmentation.ops),
         branches=config.augmentation.branches,
         image_size=config.dataset.image_size,
-        loss=lambda z, anchors: nt_xent(z, config.loss.temperature, anchors),
+        loss=lambda z, anchors: contrastive_loss(z, temperature=config.loss.temperature, anchors=anchors),
         peak_learning_rate=config.peak_learning_rate,
         warmup_epochs=config.optimizer.warmup_epochs,
         epochs=config.training.epochs,

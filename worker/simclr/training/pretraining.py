@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from worker.simclr.augmentation.op import Op
 from worker.simclr.augmentation.views import Branches, plan_views
-from worker.simclr.losses.nt_xent import ContrastiveLoss
+from worker.simclr.losses.contrastive import ContrastiveLoss
 from worker.simclr.nets.model import SimCLR
 from worker.simclr.precision import Precision, autocast
 from worker.simclr.training.batches import steps_per_epoch

@@ -4,7 +4,7 @@ import torch
 
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
-from worker.simclr.losses.nt_xent import nt_xent
+from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.nets.model import Architecture, build_model
 from worker.simclr.training.optimizers import build_optimizer
 from worker.simclr.training.pretraining import Learner, Recipe
@@ -14,7 +14,7 @@ RECIPE = Recipe(
     ops=(Crop(), Flip(), Color()),
     branches="both",
     image_size=8,
-    loss=lambda z, anchors: nt_xent(z, 0.5, anchors),
+    loss=lambda z, anchors: contrastive_loss(z, anchors=anchors),
     peak_learning_rate=0.1,
     warmup_epochs=0.5,
     epochs=3,

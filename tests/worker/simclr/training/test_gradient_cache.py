@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.worker.simclr.training.small import RECIPE, new_learner, some_pixels
 from worker.simclr.augmentation.views import two_views
-from worker.simclr.losses.nt_xent import nt_xent
+from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.training.gradient_cache import micro_batches
 from worker.simclr.training.pretraining import pretrain, train_step
 
@@ -51,7 +51,7 @@ def test_accumulating_the_gradients_of_micro_batches_would_be_another_loss():
     _, whole = stepped(RECIPE, frozen=True)
     model = new_learner().model
     freeze_batch_norm(model)
-    parts = [nt_xent(model(views_of_first_batch(rows)), 0.5).loss for rows in micro_batches(slice(0, 8), 2)]
+    parts = [contrastive_loss(model(views_of_first_batch(rows))).loss for rows in micro_batches(slice(0, 8), 2)]
     assert torch.stack(parts).mean() < whole[0] - 0.5  # an image meets 2 negatives instead of 14
 
 

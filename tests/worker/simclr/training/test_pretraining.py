@@ -8,7 +8,7 @@ import torch
 
 from tests.worker.simclr.training.small import CPU, RECIPE, new_learner, some_pixels
 from worker.simclr.augmentation.views import two_views
-from worker.simclr.losses.nt_xent import nt_xent
+from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.nets.model import Architecture, build_model
 from worker.simclr.training.batches import BatchOrder, train_subset
 from worker.simclr.training.optimizers import parameter_groups
@@ -53,7 +53,7 @@ def test_two_forwards_would_have_given_another_gradient(pixels):
     def gradient(passes):
         model = build_model(Architecture(width=0.0625, stem="stride2", output_dim=16), 0, CPU).train()
         z = torch.cat([model(part) for part in views.chunk(passes)])
-        nt_xent(z, 0.5).loss.backward()
+        contrastive_loss(z).loss.backward()
         return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
     assert torch.cosine_similarity(gradient(1), gradient(2), dim=0) < 0.99
@@ -63,7 +63,7 @@ def test_a_step_applies_the_gradient_of_the_loss_once(pixels):
     learner, reference = new_learner(), new_learner()
     views = two_views(pixels[:8], RECIPE.ops, image_size=8, branches="both", seed=0, step=0)
     train_step(learner, lambda _rows: views, 0.1, RECIPE)
-    nt_xent(reference.model.train()(views), 0.5).loss.backward()
+    contrastive_loss(reference.model.train()(views)).loss.backward()
     decayed = {id(parameter) for parameter in parameter_groups(reference.model, 1e-4)[0]["params"]}
     for ours, theirs in zip(learner.model.parameters(), reference.model.parameters(), strict=True):
         decay = 1e-4 if id(theirs) in decayed else 0
