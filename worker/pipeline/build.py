@@ -1,12 +1,11 @@
 """From the sections of a config to the objects of the science."""
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
 from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
+from worker.pipeline.checks import ConfigError
 from worker.simclr.augmentation.autoaugment import AutoAugment
 from worker.simclr.augmentation.blur import Blur, MotionBlur
 from worker.simclr.augmentation.color import Color, Grayscale, Jitter
@@ -20,12 +19,12 @@ from worker.simclr.augmentation.tone import Equalize, Solarize
 from worker.simclr.data.dataset import ImageDataset, Images
 from worker.simclr.evaluation.protocol import Protocol
 from worker.simclr.losses.contrastive import contrastive_loss
-from worker.simclr.nets.encoders import Arch
 from worker.simclr.nets.model import Architecture, SimCLR, build_model
+from worker.simclr.nets.timm_encoders import UnfitEncoderError
 from worker.simclr.precision import choose_precision
 from worker.simclr.training.batches import train_subset
 from worker.simclr.training.optimizers import build_optimizer
-from worker.simclr.training.pretraining import Learner, Recipe
+from worker.simclr.training.pretraining import Learner, Loss, Recipe
 from worker.simclr.training.team import Team
 
 WORTH_COMPILING = 1000
@@ -61,7 +60,7 @@ def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
         ops=tuple(science_op(op) for op in config.augmentation.ops),
         branches=config.augmentation.branches,
         image_size=config.dataset.image_size,
-        loss=lambda z, anchors: contrastive_loss(z, temperature=config.loss.temperature, anchors=anchors),
+        loss=make_loss(config),
         peak_learning_rate=config.peak_learning_rate,
         warmup_epochs=config.optimizer.warmup_epochs,
         epochs=config.training.epochs,
@@ -83,22 +82,45 @@ def make_protocol(config: ExperimentConfig, device: torch.device) -> Protocol:
     )
 
 
-def untrained_model(config: ExperimentConfig, device: torch.device) -> SimCLR:
-    """The net as it is at step 0 of the run."""
-    architecture = Architecture(
-        arch=cast("Arch", config.encoder.arch),
+def make_loss(config: ExperimentConfig) -> Loss:
+    """The contrastive loss, with every setting of the config."""
+    settings = config.loss.model_dump()
+    return lambda z, anchors: contrastive_loss(z, **settings, anchors=anchors)
+
+
+def make_architecture(config: ExperimentConfig, in_channels: int = 3) -> Architecture:
+    """The net's architecture for images of ``in_channels`` channels, with 'auto' resolved."""
+    return Architecture(
+        arch=config.encoder.arch,
         width=config.encoder.width,
         stem=config.encoder_stem,
+        in_channels=in_channels,
+        image_size=config.dataset.image_size,
+        zero_init_residual=config.encoder.zero_init_residual,
         head=config.head.kind,
+        hidden_layers=config.head.hidden_layers,
         hidden_dim=config.head.hidden_dim,
         output_dim=config.head.z_dim or 0,
+        batch_norm=config.head.batch_norm,
     )
-    return build_model(architecture, config.training.seed, device)
 
 
-def make_learner(config: ExperimentConfig, device: torch.device, *, images: int, team: Team | None = None) -> Learner:
-    """The untrained net and its optimiser, for a pretraining on ``images`` images."""
-    model = untrained_model(config, device)
+def untrained_model(config: ExperimentConfig, device: torch.device, in_channels: int = 3) -> SimCLR:
+    """The net as it is at step 0 of the run. Raises ConfigError where the encoder cannot take these images."""
+    try:
+        return build_model(make_architecture(config, in_channels), config.training.seed, device)
+    except UnfitEncoderError as error:
+        raise ConfigError("encoder.arch", str(error)) from error
+
+
+def make_learner(
+    config: ExperimentConfig, device: torch.device, *, images: int, in_channels: int = 3, team: Team | None = None
+) -> Learner:
+    """The untrained net and its optimiser, for a pretraining on ``images`` images of ``in_channels`` channels.
+
+    Raises ConfigError where the encoder cannot take these images.
+    """
+    model = untrained_model(config, device, in_channels)
     if team is not None:
         team.join(model)
     optimizer = build_optimizer(
@@ -106,6 +128,7 @@ def make_learner(config: ExperimentConfig, device: torch.device, *, images: int,
         model,
         weight_decay=config.optimizer.weight_decay,
         momentum=config.optimizer.momentum,
+        nesterov=config.optimizer.nesterov,
     )
     steps = make_recipe(config, device).total_steps(images)
     return Learner(model, optimizer, compiled=is_compiled(config, device, steps))

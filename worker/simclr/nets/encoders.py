@@ -7,14 +7,23 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-Arch = Literal["resnet18", "resnet34", "resnet50"]
+ResNetName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 Stem = Literal["cifar", "imagenet", "stride2"]
 
-DEPTHS: dict[Arch, tuple[int, int, int, int]] = {
+DEPTHS: dict[ResNetName, tuple[int, int, int, int]] = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
     "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
 }
+
+
+class Encoder(nn.Module):
+    """Images (B, in_channels, S, S) to representations h (B, feature_dim)."""
+
+    in_channels: int
+    feature_dim: int
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -51,7 +60,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride, as torchvision's "v1.5") and 1x1 convolutions and a shortcut (ResNet-50)."""
+    """1x1, 3x3 (with the stride, as torchvision's "v1.5") and 1x1 convolutions and a shortcut (ResNet-50 and deeper)."""
 
     expansion = 4
 
@@ -76,45 +85,58 @@ class Bottleneck(nn.Module):
         return self.relu(x + shortcut)
 
 
-class ResNet(nn.Module):
+class ResNet(Encoder):
     """A ResNet without its classifier: ``forward`` gives h, the output after average pooling.
 
     ``width`` multiplies every number of channels (the paper's 1x, 2x, 4x; also below 1).
     ``stem`` 'cifar' is 3x3 stride 1 without pooling (appendix B.9), 'imagenet' 7x7 stride 2 with max-pooling,
     'stride2' 3x3 stride 2 without pooling.
+    ``zero_init_residual`` starts the last batch normalisation of every block at 0, so that the block is its shortcut
+    (Goyal et al. 2017), as the authors' code always does.
     """
 
-    def __init__(self, arch: Arch = "resnet18", width: float = 1.0, stem: Stem = "cifar") -> None:
+    def __init__(
+        self,
+        arch: ResNetName = "resnet18",
+        width: float = 1.0,
+        stem: Stem = "cifar",
+        *,
+        in_channels: int = 3,
+        zero_init_residual: bool = False,
+    ) -> None:
         super().__init__()
         base = max(1, round(64 * width))
         kernel, stride = {"cifar": (3, 1), "imagenet": (7, 2), "stride2": (3, 2)}[stem]
-        self.conv1 = _conv(3, base, kernel, stride)
+        self.conv1 = _conv(in_channels, base, kernel, stride)
         self.bn1 = nn.BatchNorm2d(base)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
 
-        block = Bottleneck if arch == "resnet50" else BasicBlock
+        block = BasicBlock if arch in ("resnet18", "resnet34") else Bottleneck
         stages: list[nn.Sequential] = []
-        in_channels = base
+        inner = base
         for stage, depth in enumerate(DEPTHS[arch]):
             channels = base * 2**stage
             blocks: list[nn.Module] = []
             for index in range(depth):
-                blocks.append(block(in_channels, channels, stride=2 if stage > 0 and index == 0 else 1))
-                in_channels = channels * block.expansion
+                blocks.append(block(inner, channels, stride=2 if stage > 0 and index == 0 else 1))
+                inner = channels * block.expansion
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.feature_dim = in_channels
-        self._initialise()
+        self.in_channels, self.feature_dim = in_channels, inner
+        self._initialise(zero_init_residual)
 
-    def _initialise(self) -> None:
-        """He initialisation (fan out), as torchvision does it."""
+    def _initialise(self, zero_init_residual: bool) -> None:
+        """He initialisation (fan out), as torchvision does it. (The authors' code scales by the fan in.)"""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if zero_init_residual and isinstance(module, BasicBlock | Bottleneck):
+                last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
+                nn.init.zeros_(last.weight)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) in [0, 1] to representations h (B, feature_dim)."""
+        """Images (B, in_channels, S, S) in [0, 1] to representations h (B, feature_dim)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean(dim=(2, 3))

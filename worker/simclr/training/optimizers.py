@@ -4,95 +4,67 @@ Weight decay is the paper's L2 term for LARS and SGD (added to the gradient) and
 1e-6 on ImageNet, the authors' CIFAR-10 command 1e-4, which is the default of the config.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
+
+from worker.simclr.training.lars import LARS
 
 OptimizerName = Literal["lars", "sgd", "adamw"]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: weights, with decay and LARS adaptation, and vectors (biases, normalisation), with neither."""
-    weights: list[nn.Parameter] = []
-    vectors: list[nn.Parameter] = []
-    for parameter in model.parameters():
-        (weights if parameter.ndim > 1 else vectors).append(parameter)
+    """Two groups: weights, with decay and LARS adaptation, and vectors (biases, normalisation), with neither.
+
+    A parameter that is not trained is in none.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = [parameter for parameter in trained if parameter.ndim > 1]
+    vectors = [parameter for parameter in trained if parameter.ndim <= 1]
     return [
         {"params": weights, "weight_decay": weight_decay, "adapt": True},
         {"params": vectors, "weight_decay": 0.0, "adapt": False},
     ]
 
 
-def build_optimizer(name: OptimizerName, model: nn.Module, *, weight_decay: float, momentum: float) -> Optimizer:
-    """The optimiser over ``model``; the learning rate is 0 until ``set_learning_rate``.
+def build_optimizer(
+    name: OptimizerName, model: nn.Module, *, weight_decay: float, momentum: float, nesterov: bool = False
+) -> Optimizer:
+    """The optimiser over ``model``, on its device; the learning rate is 0 until ``set_learning_rate``.
 
-    ``momentum`` is that of LARS and of SGD (heavy ball, no Nesterov), and the first beta of AdamW.
+    ``momentum`` is that of LARS and of SGD, there with ``nesterov`` or as a heavy ball, and the first beta of AdamW.
+    Raises ValueError for ``nesterov`` with another optimiser than SGD or without momentum.
     """
+    if nesterov and name != "sgd":
+        raise ValueError(f"Nesterov momentum is for SGD, not for {name}")
     groups = parameter_groups(model, weight_decay)
     match name:
         case "lars":
             return LARS(groups, momentum=momentum)
         case "sgd":
-            return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=False)
+            optimizer = torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999))
+            optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999), fused=True)
+    optimizer.register_step_pre_hook(_lay_out_gradients)
+    return optimizer
+
+
+def _lay_out_gradients(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
+    """Give every gradient the strides of its parameter: the fused kernels go through memory in order, unchecked.
+
+    Autograd does so by itself; gradients that were put together by hand, as of several processes, may be contiguous
+    where the parameter is channels-last, and would be added to the wrong weights.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            gradient = parameter.grad
+            if gradient is not None and gradient.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Use ``rate`` for the next update of every parameter."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-class LARS(Optimizer):
-    """Layer-wise adaptive rate scaling (You et al. 2017, arXiv 1708.03888) as in the authors' ``lars_optimizer.py``.
-
-    For a weight w with gradient g and decay b: u = g + b w; trust = eta |w| / |u|, or 1 where one of the norms is 0
-    (a parameter that starts at zero would otherwise stay there); v = momentum v + lr trust u; w = w - v.
-    A group with ``adapt`` False (biases, normalisation) has trust 1. The learning rate is inside the momentum.
-    """
-
-    def __init__(
-        self, groups: list[dict[str, Any]], *, momentum: float = 0.9, trust_coefficient: float = 0.001
-    ) -> None:
-        super().__init__(
-            groups,
-            {"lr": 0.0, "momentum": momentum, "weight_decay": 0.0, "eta": trust_coefficient, "adapt": True},
-        )
-
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient. A closure is not supported."""
-        if closure is not None:
-            raise ValueError("LARS evaluates no closure")
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
-        return None
-
-    def _update(self, w: Tensor, group: dict[str, Any]) -> None:
-        if w.grad is None:
-            return
-        update = w.grad.add(w, alpha=group["weight_decay"])
-        trust = _trust_ratio(w, update, group["eta"]) if group["adapt"] else torch.ones((), device=w.device)
-        state = self.state[w]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(w)
-        velocity: Tensor = state["momentum_buffer"]
-        velocity.mul_(group["momentum"]).add_(update.mul_(trust * group["lr"]))
-        w.sub_(velocity)
-
-
-def _trust_ratio(w: Tensor, update: Tensor, eta: float) -> Tensor:
-    """eta |w| / |u| as a scalar tensor (no wait for the device); 1 where either norm is 0."""
-    w_norm, update_norm = torch.linalg.vector_norm(w), torch.linalg.vector_norm(update)
-    both = (w_norm > 0) & (update_norm > 0)
-    return torch.where(both, eta * w_norm / update_norm.clamp_min(1e-38), torch.ones_like(w_norm))
