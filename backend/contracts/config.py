@@ -225,6 +225,8 @@ class ExperimentConfig(Section):
             return f"head.hidden_layers has no meaning with head.kind '{head.kind}': leave it at 1."
         if head.kind == "none" and head.output_dim is not None:
             return "head.output_dim has no meaning with head.kind 'none', where z is h: leave it empty."
+        if head.kind == "none" and head.batch_norm != "hidden":
+            return "head.batch_norm has no meaning with head.kind 'none': leave it at 'hidden'."
         if encoder.arch.startswith("timm:") and encoder.width != 1:
             return "encoder.width cannot change a net of timm: leave it at 1, or choose a ResNet."
         if encoder.arch.startswith("timm:") and encoder.zero_init_residual:
