@@ -6,7 +6,7 @@ from torch import nn
 
 from backend.contracts.config import ExperimentConfig
 from worker.pipeline.build import make_architecture, make_learner, make_loss, untrained_model
-from worker.pipeline.checks import ConfigError
+from worker.pipeline.errors import ConfigError
 from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.nets.model import Architecture
 
@@ -59,29 +59,29 @@ def test_the_stem_auto_goes_by_the_size_of_the_images(size, kernel):
 )
 def test_every_field_of_the_loss_is_obeyed(loss):
     z = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
-    value = make_loss(config_of(loss=loss))(z).loss
+    value = make_loss(config_of(loss=loss))(z, None).loss
     assert torch.equal(value, contrastive_loss(z, **loss).loss)
-    assert not loss or not torch.equal(value, make_loss(config_of())(z).loss)
+    assert not loss or not torch.equal(value, make_loss(config_of())(z, None).loss)
 
 
 def test_the_loss_takes_the_anchors_of_one_process():
     z = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
     anchors = torch.tensor([0, 4])
-    assert torch.equal(make_loss(config_of())(z, anchors=anchors).loss, contrastive_loss(z, anchors=anchors).loss)
+    assert torch.equal(make_loss(config_of())(z, anchors).loss, contrastive_loss(z, anchors=anchors).loss)
 
 
 def test_every_field_of_the_optimiser_is_obeyed():
     section = {"name": "sgd", "weight_decay": 0.01, "momentum": 0.8, "nesterov": True}
-    learner = make_learner(config_of(encoder={"width": 0.0625}, optimizer=section), CPU)
+    learner = make_learner(config_of(encoder={"width": 0.0625}, optimizer=section), CPU, images=512)
     group = learner.optimizer.param_groups[0]
     assert (group["weight_decay"], group["momentum"], group["nesterov"]) == (0.01, 0.8, True)
 
 
 def test_a_net_of_timm_learns_from_images_of_one_channel():
     config = config_of(encoder={"arch": "timm:test_resnet"}, head={"output_dim": 16})
-    learner = make_learner(config, CPU, in_channels=1)
+    learner = make_learner(config, CPU, images=512, in_channels=1)
     z = learner.model.train()(torch.rand(4, 1, 32, 32))
-    make_loss(config)(z).loss.backward()
+    make_loss(config)(z, None).loss.backward()
     assert isinstance(learner.model.encoder, nn.Module)
     assert z.shape == (4, 16)
 
@@ -93,5 +93,5 @@ def test_a_net_of_timm_learns_from_images_of_one_channel():
 def test_an_encoder_that_cannot_be_is_refused_by_its_field(encoder, size, reason):
     config = config_of(dataset={"image_size": size}, encoder={"arch": encoder})
     with pytest.raises(ConfigError, match=reason) as caught:
-        make_learner(config, CPU)
+        make_learner(config, CPU, images=512)
     assert caught.value.field == "encoder.arch"
