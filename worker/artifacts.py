@@ -1,9 +1,9 @@
-"""What a finished run leaves: the encoder's weights, the config and a report, each with its hash."""
+"""What a finished run leaves: the encoder's weights, the config, a report and what was measured, each with its hash."""
 
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ Summary = dict[str, float | int | str | None]
 
 
 def write_artifacts(
-    folder: Path, encoder: Encoder, config: ExperimentConfig, summary: Summary
+    folder: Path, encoder: Encoder, config: ExperimentConfig, summary: Summary, measured: Mapping[str, bytes]
 ) -> Iterator[dict[str, Any]]:
     """Write each file and yield its name, SHA-256 and size once it is complete on disk.
 
-    ``encoder.safetensors`` holds in its metadata, as JSON, the architecture that ``read_encoder`` builds.
+    ``encoder.safetensors`` holds in its metadata, as JSON, the architecture that ``read_encoder`` builds; ``measured``
+    holds the files of the evaluations by name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     architecture = dataclasses.asdict(make_architecture(config, encoder.in_channels))
     report = {"config": config.model_dump(mode="json"), "summary": summary}
@@ -34,16 +34,22 @@ def write_artifacts(
         "encoder.safetensors": save(tensors, metadata={"architecture": json.dumps(architecture)}),
         "config.json": config.model_dump_json(indent=2).encode(),
         "report.json": json.dumps(report, indent=2).encode(),
+        **measured,
     }
     for name, content in contents.items():
-        path = folder / name
-        temporary = folder / f".{name}.tmp"
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        yield {"name": name, "sha256": file_sha256(path), "size_bytes": len(content)}
+        write_whole(folder / name, content)
+        yield {"name": name, "sha256": file_sha256(folder / name), "size_bytes": len(content)}
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that its name appears only when all of it is on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def read_encoder(path: Path) -> Encoder:

@@ -1,8 +1,9 @@
 """From a config's dataset to its images: rendered, from a pack, or imported from a zip or folder first."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contracts.config import DatasetConfig
+from backend.contracts.config import DatasetConfig, ExperimentConfig
 from worker.simclr.data.dataset import ImageDataset
 from worker.simclr.data.importing import import_images
 from worker.simclr.data.pack import load_pack
@@ -12,26 +13,43 @@ TEST_SHARE = 0.2
 """Of a zip or folder given on the command line without ``test/``."""
 
 
-def load_dataset(config: DatasetConfig, data: Path | None, *, packs: Path) -> tuple[ImageDataset, str | None]:
-    """The images, and the hash of their pack (None for rendered ones, which follow from the config).
+Identified = tuple[ImageDataset, str | None]
+"""Images, and the hash of their pack (None for rendered ones, which follow from the config)."""
+
+
+def load_dataset(config: DatasetConfig, data: Path | None, *, packs: Path) -> Identified:
+    """The images of a run.
 
     ``data`` is a pack, or a zip or folder that is imported into ``packs`` first. Raises ValueError with what to do
     where there are no such images, and ImportRefusedError as ``import_images`` does.
     """
-    if data is None:
-        if config.name != "shapes":
-            raise ValueError(
-                f"dataset.name is '{config.name}', whose images must be given: --data with a zip or folder, one "
-                "folder a class. Only 'shapes' needs none."
-            )
-        return render_shapes(config.image_size), None
-    if not (data / "pack.json").is_file():
-        imported = import_images(
-            data, packs, image_size=config.image_size, test_share=TEST_SHARE, on_progress=lambda _: None
+    if data is None and config.name != "shapes":
+        raise ValueError(
+            f"dataset.name is '{config.name}', whose images must be given: --data with a zip or folder, one "
+            "folder a class. Only 'shapes' needs none."
         )
-        data = imported.directory
-    dataset = load_pack(data)
+    dataset, identity = _load(data, config.image_size, packs)
     size = dataset.train.pixels.shape[-1]
     if size < config.image_size:
         raise ValueError(f"dataset.image_size is {config.image_size}, but the images were imported at {size} pixels.")
-    return dataset, data.resolve().name
+    return dataset, identity
+
+
+def load_transfer(config: ExperimentConfig, given: Mapping[str, Path], *, packs: Path) -> dict[str, Identified]:
+    """The other datasets that ``evaluation.transfer`` asks for, of those ``given``; 'shapes' needs not be.
+
+    Images that were imported smaller than the encoder's size are resized up to it.
+    """
+    asked = config.evaluation.transfer.datasets if config.evaluation.transfer else ()
+    size = config.dataset.image_size
+    return {name: _load(given.get(name), size, packs) for name in asked if name in given or name == "shapes"}
+
+
+def _load(data: Path | None, image_size: int, packs: Path) -> Identified:
+    """Rendered shapes where there is no ``data``."""
+    if data is None:
+        return render_shapes(image_size), None
+    if not (data / "pack.json").is_file():
+        imported = import_images(data, packs, image_size=image_size, test_share=TEST_SHARE, on_progress=lambda _: None)
+        data = imported.directory
+    return load_pack(data), data.resolve().name

@@ -9,13 +9,13 @@ WINDOW_SECONDS = 60.0
 class Progress:
     """Work is counted in training steps; evaluation counts as the steps that would take as long.
 
-    A step passes 2N views forward and backward (three times the cost of forward); evaluation passes every image of
-    both sets forward once, and once more for the untrained encoder.
+    A step passes 2N views forward and backward (three times the cost of forward). ``evaluation_cost`` is in forward
+    passes of one image, over all evaluations together.
     """
 
-    def __init__(self, *, total_steps: int, batch_size: int, evaluated_images: int) -> None:
+    def __init__(self, *, total_steps: int, batch_size: int, evaluation_cost: float) -> None:
         self.total_steps = total_steps
-        self._evaluation_steps = evaluated_images / (6 * batch_size)
+        self._evaluation_steps = evaluation_cost / (6 * batch_size)
         self._seen: deque[tuple[float, float]] = deque()
 
     def fraction(self, step: int, evaluated: float) -> float:

@@ -23,6 +23,7 @@ from backend.contracts.config import ExperimentConfig
 from backend.contracts.events import CheckpointEvent
 from worker.event_log import EventLog, SilentLog, read_events
 from worker.progress import Progress
+from worker.run_directory import claim_run_directory
 from worker.wishes import WISHES, DismissedError, Wishes
 
 if TYPE_CHECKING:
@@ -42,12 +43,28 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config", type=Path, help="the experiment config, a JSON file")
     parser.add_argument("run_dir", type=Path, help="folder of the run, made if need be; a run in it is resumed")
     parser.add_argument("--data", type=Path, help="a pack, or a zip or folder of images; not needed for 'shapes'")
+    parser.add_argument(
+        "--transfer",
+        action="append",
+        default=[],
+        type=other_dataset,
+        metavar="NAME=PATH",
+        help="images of a dataset in evaluation.transfer, as for --data; once for each",
+    )
     parser.add_argument("--attempt", type=int, help="number of this attempt; default: one more than the last")
     parser.add_argument(
         "--resume", nargs="*", default=None, type=_candidate, metavar="NAME:SHA256", help="checkpoints, newest first"
     )
     parser.add_argument("--supervised", action="store_true", help="a worker listens: no bar, wishes on standard input")
     return parser.parse_args(argv)
+
+
+def other_dataset(text: str) -> tuple[str, Path]:
+    """NAME=PATH of a dataset to transfer to."""
+    name, found, path = text.partition("=")
+    if not found or not name or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH of a dataset")
+    return name, Path(path)
 
 
 def _candidate(text: str) -> tuple[str, str]:
@@ -71,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         if is_chief:
             claim_run_directory(args.run_dir, config)
     except (OSError, ValueError) as error:
-        print(f"{args.config}: {_refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
+        print(f"{args.config}: {refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
         return 2
 
     log_file = args.run_dir / "events.jsonl"
@@ -82,30 +99,19 @@ def main(argv: list[str] | None = None) -> int:
         candidates = [] if args.supervised else registered_checkpoints(log_file)
     log = EventLog(log_file, attempt) if is_chief else SilentLog(attempt)
     process = TrainingProcess(config, args.run_dir, log, wishes, show_bar=is_chief and not args.supervised)
+    process.transfer = dict(args.transfer)
     try:
         return process.run(args.data, candidates)
     finally:
         log.close()
 
 
-def _refusal(error: OSError | ValueError) -> str:
+def refusal(error: OSError | ValueError) -> str:
     """Why the command was refused, field by field where the config is at fault."""
     if isinstance(error, ValidationError):
         found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
         return "; ".join(f"{field}: {message}" if field else message for field, message in found)
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def claim_run_directory(run_dir: Path, config: ExperimentConfig) -> None:
-    """Make the directory and keep the config in it. Raises ValueError where it holds a run of another config."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    kept = run_dir / "config.json"
-    if not kept.exists():
-        temporary = run_dir / ".config.json.tmp"
-        temporary.write_text(config.model_dump_json(indent=2))
-        temporary.replace(kept)
-    elif ExperimentConfig.model_validate_json(kept.read_bytes()) != config:
-        raise ValueError(f"{run_dir} holds a run of another config: choose another run directory.")
 
 
 def registered_checkpoints(log_file: Path) -> list[tuple[str, str]]:
@@ -121,6 +127,7 @@ class TrainingProcess:
         self, config: ExperimentConfig, run_dir: Path, log: EventLog | SilentLog, wishes: Wishes, *, show_bar: bool
     ) -> None:
         self.config, self.run_dir, self.log, self.wishes = config, run_dir, log, wishes
+        self.transfer: dict[str, Path] = {}
         self.bar: tqdm[Never] | None = None
         self._show_bar = show_bar
         self._last_progress = 0.0
@@ -155,7 +162,8 @@ class TrainingProcess:
         """The experiment, restored from the first good candidate."""
         self.log.write("phase", phase="loading")
         # Late, because torch takes seconds to load: by now the run is seen to live, and can be told to stop.
-        from worker.datasets import load_dataset
+        from worker.datasets import load_dataset, load_transfer
+        from worker.pipeline.evaluations import evaluation_cost
         from worker.pipeline.experiment import Experiment, WrongCheckpointError
         from worker.simclr.precision import best_device, prepare_device, set_threads
         from worker.simclr.training.checkpoints import load_checkpoint
@@ -165,10 +173,11 @@ class TrainingProcess:
         keep_freed_memory()
         threads, device = set_threads(), best_device()
         prepare_device(device, deterministic=self.config.training.deterministic)
-        team = Team.from_environment(device)
+        team, packs = Team.from_environment(device), self.run_dir.parent / "packs"
         with team.chief_first():
-            dataset, identity = load_dataset(self.config.dataset, data, packs=self.run_dir.parent / "packs")
-        experiment = Experiment(self.config, dataset, device, identity=identity, team=team)
+            dataset, identity = load_dataset(self.config.dataset, data, packs=packs)
+            others = load_transfer(self.config, self.transfer, packs=packs)
+        experiment = Experiment(self.config, dataset, device, identity=identity, team=team, transfer=others)
         for name, sha256 in candidates:
             state = load_checkpoint(self.run_dir / "checkpoints", name, sha256)
             try:
@@ -186,11 +195,10 @@ class TrainingProcess:
             f"{experiment.total_steps} steps on {_place(team.size, experiment.device, threads)}, "
             f"{experiment.recipe.precision}."
         )
-        images = len(experiment.dataset.train.labels) + len(dataset.test.labels)
         self._progress = Progress(
             total_steps=experiment.total_steps,
             batch_size=self.config.training.batch_size,
-            evaluated_images=images * (2 if self.config.evaluation.untrained_baseline else 1),
+            evaluation_cost=evaluation_cost(experiment),
         )
         self._heed(experiment)
         return experiment
@@ -212,25 +220,14 @@ class TrainingProcess:
             self._heed(experiment)
 
     def _evaluate(self, experiment: "Experiment") -> None:
-        from worker.artifacts import write_artifacts
+        from worker.evaluating import evaluate_run
 
         self.log.write("phase", phase="evaluating")
-        evaluating = experiment.evaluate()
-        while True:
-            try:
-                done = next(evaluating)
-            except StopIteration as stop:
-                summary: dict[str, float | int | str | None] = stop.value
-                break
-            self._report_progress(experiment, evaluated=done)
+        for share in evaluate_run(experiment, self.run_dir, self.log):
+            if self.bar is not None:
+                self.bar.set_description_str(f"evaluating {share:.0%}")
+            self._report_progress(experiment, evaluated=share)
             self._heed(experiment)
-        knn_top1 = {"knn_top1": summary["knn_top1"]}
-        self.log.write("metrics", step=experiment.step, epoch=self.config.training.epochs, values=knn_top1)
-        self.log.write("summary", values=summary)
-        encoder = experiment.learner.model.encoder
-        for artifact in write_artifacts(self.run_dir / "artifacts", encoder, self.config, summary):
-            self.log.write("artifact", **artifact)
-        self._report_progress(experiment, evaluated=1.0)
 
     def _report_progress(self, experiment: "Experiment", *, evaluated: float) -> None:
         now = time.monotonic()

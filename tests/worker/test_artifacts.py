@@ -14,7 +14,7 @@ from worker.simclr.nets.encoders import ResNet
 def test_the_encoder_comes_back_from_its_file_with_what_is_needed_to_build_it(tmp_path):
     config = ExperimentConfig(encoder=EncoderConfig(arch="resnet34", width=0.0625))
     encoder = ResNet("resnet34", 0.0625, "cifar", in_channels=1).to(memory_format=torch.channels_last)
-    written = list(write_artifacts(tmp_path, encoder, config, {"knn_top1": 0.5}))
+    written = list(write_artifacts(tmp_path, encoder, config, {"knn_top1": 0.5}, {"map.png": b"P"}))
     assert {path.name for path in tmp_path.iterdir()} == {artifact["name"] for artifact in written}
 
     again = read_encoder(tmp_path / "encoder.safetensors")

@@ -8,7 +8,8 @@ import torch
 
 from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
-from tests.worker.conftest import result_of, tiny_config
+from tests.worker.conftest import tiny_config
+from worker.pipeline import checks, experiment
 from worker.pipeline.build import make_recipe, science_op, used_images
 from worker.pipeline.checks import check_fits
 from worker.pipeline.errors import ConfigError
@@ -114,6 +115,9 @@ def test_operations_on_colours_are_refused_for_images_of_other_channels_by_name(
         ({"dataset": {"train_subset": 65}}, "dataset.train_subset"),
         ({"evaluation": {"knn_neighbors": 65}}, "evaluation.knn_neighbors"),
         ({"resources": {"gpus": 1}}, "resources.gpus"),
+        ({"evaluation": {"linear_sgd": {"batch_size": 65}}}, "evaluation.linear_sgd.batch_size"),
+        ({"evaluation": {"semi_supervised": {}}}, "evaluation.semi_supervised.label_shares"),  # 1% of 64
+        ({"evaluation": {"transfer": {"datasets": ["absent"]}}}, "evaluation.transfer.datasets"),
     ],
 )
 def test_a_config_that_does_not_fit_the_images_or_the_machine_is_refused_by_field(tiny_images, change, field):
@@ -133,6 +137,43 @@ def test_images_that_cannot_be_evaluated_or_are_grey_are_refused(tiny_images):
             check_fits(make_config(augmentation={"ops": [{"name": "crop"}]}), dataset, CPU)
 
 
+def test_images_of_one_class_cannot_be_evaluated(tiny_images):
+    dataset = ImageDataset(tiny_images.train, tiny_images.test, ("all",))
+    with pytest.raises(ConfigError, match=r"^dataset\.name: .*two classes"):
+        Experiment(make_config(), dataset, CPU)
+
+
+def test_a_map_by_umap_is_refused_where_umap_is_not_installed(tiny_images, monkeypatch):
+    config = make_config(evaluation={"projection": {"method": "umap"}})
+    monkeypatch.setattr(checks, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"^evaluation\.projection\.method: .*umap-learn"):
+        Experiment(config, tiny_images, CPU)
+
+
+def test_transfer_to_images_that_do_not_fit_the_encoder_is_refused(tiny_images):
+    config = make_config(evaluation={"transfer": {"datasets": ["other"]}})
+    grey = ImageDataset(
+        Images(tiny_images.train.pixels[:, :1], tiny_images.train.labels), tiny_images.test, tiny_images.classes
+    )
+    untold = ImageDataset(tiny_images.train, tiny_images.test, ("all",))
+    for other in (grey, untold):
+        with pytest.raises(ConfigError, match=r"^evaluation\.transfer\.datasets: 'other' has"):
+            Experiment(config, tiny_images, CPU, transfer={"other": (other, "b")})
+    Experiment(config, tiny_images, CPU, transfer={"other": (tiny_images, "b")})
+
+
+def test_a_checkpoint_goes_on_with_another_evaluation_and_on_other_resources(tiny_images, monkeypatch):
+    trained = Experiment(make_config(), tiny_images, CPU, identity="a")
+    next(trained.pretrain())
+    further = make_config(evaluation={"linear_sgd": {"batch_size": 16}, "knn_every_epochs": 0})
+    again = Experiment(further, tiny_images, CPU, identity="a")
+    again.load_state_dict(trained.state_dict())
+    assert again.step == 1
+    with_gpu = make_config(resources={"gpus": 1})
+    monkeypatch.setattr(experiment, "check_fits", lambda *_, **__: None)  # there is no GPU here
+    Experiment(with_gpu, tiny_images, CPU, identity="a").load_state_dict(trained.state_dict())
+
+
 def test_a_checkpoint_of_another_config_or_of_other_images_is_refused(tiny_images):
     state = Experiment(make_config(), tiny_images, CPU, identity="a").state_dict()
     for config, identity in (
@@ -143,26 +184,3 @@ def test_a_checkpoint_of_another_config_or_of_other_images_is_refused(tiny_image
         with pytest.raises(WrongCheckpointError):
             Experiment(config, tiny_images, CPU, identity=identity).load_state_dict(state)
     Experiment(make_config(), tiny_images, CPU, identity="a").load_state_dict(state)
-
-
-def test_the_evaluation_looks_at_h_and_never_at_the_head(tiny_images):
-    experiment = Experiment(make_config(training={"epochs": 1}), tiny_images, CPU)
-    list(experiment.pretrain())
-    experiment.learner.model.head.register_forward_pre_hook(lambda *_: pytest.fail("the head was used"))
-    summary = result_of(experiment.evaluate())
-    assert summary["feature_dim"] == experiment.learner.model.encoder.feature_dim == 32
-    assert summary["test_images"] == 24
-
-
-def test_the_untrained_baseline_is_the_net_as_it_was_at_step_0(tiny_images):
-    config = make_config(training={"epochs": 1})
-    experiment = Experiment(config, tiny_images, CPU)
-
-    list(experiment.pretrain())
-    after = result_of(experiment.evaluate())
-    fresh = Experiment(config, tiny_images, CPU)
-    next(iter(fresh.pretrain()))
-    fresh.learner.model.load_state_dict(Experiment(config, tiny_images, CPU).learner.model.state_dict())
-    at_start = result_of(fresh.evaluate())
-    for metric in ("knn_top1", "linear_top1"):
-        assert after[f"untrained_{metric}"] == at_start[metric]

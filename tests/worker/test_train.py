@@ -63,7 +63,8 @@ def kinds(events):
 
 
 def summary(events):
-    return next(event.values for event in events if event.kind == "summary")
+    """All results together, the later of two of the same name."""
+    return {name: value for event in events if event.kind == "summary" for name, value in event.values.items()}
 
 
 def reached(step):
@@ -134,7 +135,8 @@ def test_a_finished_run_leaves_metrics_at_every_step_a_summary_and_artifacts_of_
     assert results["probe_augmentation"] == "none"
     assert {"linear_top1", "untrained_linear_top1", "knn_top1", "untrained_knn_top1", "linear_l2"} <= results.keys()
     artifacts = {event.name: event for event in events if event.kind == "artifact"}
-    assert artifacts.keys() == {"encoder.safetensors", "config.json", "report.json"}
+    written = {"encoder.safetensors", "config.json", "report.json", "evaluation.json", "predictions.json"}
+    assert artifacts.keys() == written
     for name, event in artifacts.items():
         file = run_dir / "artifacts" / name
         assert (file_sha256(file), file.stat().st_size) == (event.sha256, event.size_bytes)

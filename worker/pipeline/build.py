@@ -77,7 +77,6 @@ def make_protocol(config: ExperimentConfig, device: torch.device) -> Protocol:
         image_size=config.dataset.image_size,
         precision=choose_precision(config.training.precision, device),
         neighbors=config.evaluation.knn_neighbors,
-        linear=config.evaluation.linear,
         seed=config.training.seed,
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,13 +14,11 @@ from worker.pipeline.build import (
     make_protocol,
     make_recipe,
     pretraining_pixels,
-    untrained_model,
     used_images,
 )
-from worker.pipeline.checks import check_fits
+from worker.pipeline.checks import check_evaluation, check_fits
 from worker.simclr.data.dataset import ImageDataset
-from worker.simclr.evaluation.features import state_sha256
-from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Evaluation, evaluate, evaluate_knn, scaled
+from worker.simclr.evaluation.protocol import evaluate_knn
 from worker.simclr.training.batches import steps_per_epoch
 from worker.simclr.training.pretraining import Report, StepMetrics, pretrain
 from worker.simclr.training.team import Team
@@ -37,6 +35,7 @@ class Experiment:
     """A run: its images, its learner, and where it stands.
 
     ``identity`` names the images (a pack's hash); a checkpoint of another config or identity is refused.
+    ``transfer`` holds the other datasets that the evaluation asks for, each with its identity.
     Raises ConfigError where the config does not fit.
     """
 
@@ -48,9 +47,12 @@ class Experiment:
         *,
         identity: str | None = None,
         team: Team | None = None,
+        transfer: Mapping[str, tuple[ImageDataset, str | None]] | None = None,
     ) -> None:
         self.team = team or Team()
+        self.transfer = dict(transfer or {})
         check_fits(config, dataset, device, processes=self.team.size)
+        check_evaluation(config, dataset, {name: other for name, (other, _) in self.transfer.items()})
         self.config, self.device, self.identity = config, device, identity
         self.dataset = used_images(config, dataset)
         self.recipe, self.protocol = make_recipe(config, device), make_protocol(config, device)
@@ -86,7 +88,7 @@ class Experiment:
         reports meanwhile (``is_measuring``) is its own: the others wait until it goes on. Raises DismissedError on
         them where it does not.
         """
-        pixels = _near(pretraining_pixels(self.config, self.dataset), self.device)
+        pixels = near(pretraining_pixels(self.config, self.dataset), self.device)
         training = pretrain(self.learner, pixels, self.recipe, self.team)
         while True:
             if self._is_knn_due and self.step > 0:
@@ -131,46 +133,28 @@ class Experiment:
         if self.is_measuring:
             self.team.agree(LEAVE)
 
-    def evaluate(self) -> Generator[float, None, dict[str, float | int | str | None]]:
-        """Evaluate the encoder and, for comparison, the untrained one; yields the share done, returns the summary."""
-        baseline = self.config.evaluation.untrained_baseline
-        encoder = self.learner.model.encoder
-        before = state_sha256(encoder)
-        share = 0.5 if baseline else 1.0
-        trained = yield from scaled(evaluate(encoder, self.dataset, self.protocol), 0, share)
-        after = state_sha256(encoder)
-        untrained: Evaluation | None = None
-        if baseline:
-            start = untrained_model(self.config, self.device).encoder
-            untrained = yield from scaled(evaluate(start, self.dataset, self.protocol), share, 1 - share)
-        summary: dict[str, float | int | str | None] = {
-            "knn_top1": trained.knn_top1,
+    @property
+    def facts(self) -> dict[str, float | int | str | None]:
+        """What the summary says of the pretraining and of the machine."""
+        return {
             "loss": sum(self._epoch_losses) / len(self._epoch_losses),
             "images_per_second": self.step * self.recipe.batch_size / self._seconds,
             "steps": self.step,
-            "feature_dim": trained.feature_dim,
             "train_images": len(self.dataset.train.labels),
-            "test_images": trained.test_images,
-            "probe_augmentation": PROBE_AUGMENTATION,
-            "encoder_sha256_before_evaluation": before,
-            "encoder_sha256_after_evaluation": after,
+            "test_images": len(self.dataset.test.labels),
             "precision": self.recipe.precision,
             "device": _device_name(self.device),
             "pack_sha256": self.identity,
             "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         }
-        if trained.linear:
-            summary |= {"linear_top1": trained.linear.accuracy, "linear_l2": trained.linear.l2}
-        if untrained:
-            summary["untrained_knn_top1"] = untrained.knn_top1
-            if untrained.linear:
-                summary["untrained_linear_top1"] = untrained.linear.accuracy
-        return summary
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the config and the images: what a checkpoint must agree with."""
-        text = f"{self.config.model_dump_json()}\n{self.identity}"
+        """Hash of the images and of all of the config that pretraining depends on: what a checkpoint must agree with.
+
+        Evaluation is left out: a finished run can be evaluated further. So are the resources: it may go on elsewhere.
+        """
+        text = f"{self.config.model_dump_json(exclude={'evaluation', 'resources'})}\n{self.identity}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def state_dict(self) -> dict[str, Any]:
@@ -193,7 +177,7 @@ class Experiment:
         self._seconds = state["seconds"]
 
 
-def _near(pixels: Tensor, device: torch.device) -> Tensor:
+def near(pixels: Tensor, device: torch.device) -> Tensor:
     """The pixels on the device where they fit into half of its free memory, else where they are."""
     if device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
         return pixels.to(device)

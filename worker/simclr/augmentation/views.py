@@ -125,6 +125,20 @@ def two_views(
     return plan.views(pixels, rows or slice(0, len(pixels)))
 
 
+def one_view(pixels: Tensor, ops: Sequence[Op], *, image_size: int, seed: int, step: int) -> Tensor:
+    """One view of each image, for training with labels: the first of those that ``two_views`` gives with both branches.
+
+    ``pixels`` uint8 (n, C, H, W); returns float32 (n, C, image_size, image_size) in [0, 1].
+    """
+    images = pixels.float().mul_(1 / 255)
+    shape = (pixels.shape[2], pixels.shape[3])
+    for number, op in enumerate(ops):
+        drawn = op.draw(len(pixels), *shape, generator(seed, step, f"view 1, operation {number}"))
+        images = op.apply(images, drawn, image_size)
+        shape = op.output_shape(*shape, image_size)
+    return resize(images, image_size)
+
+
 def resized(pixels: Tensor, image_size: int) -> Tensor:
     """``pixels`` uint8 (N, C, H, W) as float32 (N, C, image_size, image_size) in [0, 1], not augmented."""
     return resize(pixels.float() / 255, image_size)

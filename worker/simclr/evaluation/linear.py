@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from worker.simclr.evaluation.steps import Steps
 from worker.simclr.randomness import generator
 
 L2_CANDIDATES = tuple(10.0**exponent for exponent in (1, 0, -1, -2, -3, -4, -5))
@@ -31,17 +32,13 @@ class LinearClassifier:
     weight: Tensor  # (D, C)
     bias: Tensor  # (C,)
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (n, C) of features (n, D)."""
+        return ((features - self.mean) / self.scale) @ self.weight + self.bias
+
     def predict(self, features: Tensor) -> Tensor:
         """The most probable class (n,) of features (n, D)."""
-        return (((features - self.mean) / self.scale) @ self.weight + self.bias).argmax(dim=1)
-
-
-@dataclass(frozen=True)
-class LinearResult:
-    """Accuracy on all test images, and the penalty that the split of the training set chose."""
-
-    accuracy: float
-    l2: float
+        return self.logits(features).argmax(dim=1)
 
 
 def fit(
@@ -83,15 +80,15 @@ def fit(
     return LinearClassifier(mean, scale, axes @ (rescale * v.detach()), bias.detach())
 
 
-def linear_evaluation(
-    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, classes: int, seed: int
-) -> Generator[float, None, LinearResult]:
-    """Accuracy of a linear classifier on all test (features, labels), fitted on training (features, labels).
+def fit_with_chosen_penalty(
+    features: Tensor, labels: Tensor, *, classes: int, seed: int
+) -> Steps[tuple[LinearClassifier, float]]:
+    """A linear classifier of features (n, D) with labels (n,), and the penalty that was chosen.
 
-    The penalty is the one of ``L2_CANDIDATES`` with the best accuracy on a random fifth of the training set (of
-    equals the strongest); the classifier is then fitted on the whole training set. Yields the share done.
+    The penalty is the one of ``L2_CANDIDATES`` with the best accuracy on a random fifth of these images (of equals
+    the strongest); the classifier is then fitted on all of them. Test images have no part in it. Yields the share done.
     """
-    features, labels = train[0], train[1].to(train[0].device)
+    labels = labels.to(features.device)
     order = torch.randperm(len(features), generator=generator(seed, 0, "linear-split")).to(features.device)
     held_out = max(1, round(VALIDATION_SHARE * len(features)))
     validation, fitting = order[:held_out], order[held_out:]
@@ -107,12 +104,10 @@ def linear_evaluation(
 
     solving = fit(features, labels, classes=classes, l2=best_l2)
     final = yield from _at(solving, len(L2_CANDIDATES) / (len(L2_CANDIDATES) + 1))
-    test_labels = test[1].to(test[0].device)
-    right = int((final.predict(test[0]) == test_labels).sum())
-    return LinearResult(right / len(test_labels), best_l2)
+    return final, best_l2
 
 
-def _at(solving: Generator[None, None, LinearClassifier], share: float) -> Generator[float, None, LinearClassifier]:
+def _at(solving: Generator[None, None, LinearClassifier], share: float) -> Steps[LinearClassifier]:
     """The same generator, yielding ``share`` each time."""
     while True:
         try:

@@ -1,24 +1,21 @@
-"""Evaluation of the frozen representation h on the test set: kNN and linear accuracy.
+"""How representations are looked at, and the quick look during pretraining: kNN accuracy on h.
 
-Both use h, never z, of un-augmented images; everything that is fitted or chosen comes from the training set.
+Everything uses the representation of un-augmented images; what is fitted or chosen comes from the training set.
 """
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from worker.simclr.data.dataset import ImageDataset
 from worker.simclr.evaluation.features import extract_features
-from worker.simclr.evaluation.knn import knn_accuracy
-from worker.simclr.evaluation.linear import LinearResult, linear_evaluation
+from worker.simclr.evaluation.knn import knn_scores
+from worker.simclr.evaluation.scores import top_k
+from worker.simclr.evaluation.steps import Steps, scaled
 from worker.simclr.precision import Precision
 
-Result = TypeVar("Result")
-
 PROBE_AUGMENTATION = "none"
-"""Neither the features that a classifier is fitted on nor those it is tested on are augmented."""
+"""Neither the features that kNN and L-BFGS classifiers are fitted on nor those they are tested on are augmented."""
 
 
 @dataclass(frozen=True)
@@ -28,62 +25,18 @@ class Protocol:
     image_size: int
     precision: Precision
     neighbors: int
-    linear: bool
     seed: int
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracies as fractions of all ``test_images``; ``linear`` is None where it was not asked for."""
-
-    knn_top1: float
-    linear: LinearResult | None
-    feature_dim: int
-    test_images: int
-
-
-def _features(
-    encoder: nn.Module, dataset: ImageDataset, protocol: Protocol
-) -> Generator[float, None, tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]:
-    """((features, labels) of the training set, the same of the test set); yields the share done."""
-    total = len(dataset.train.labels) + len(dataset.test.labels)
-    found: list[tuple[Tensor, Tensor]] = []
-    done = 0
-    for images in (dataset.train, dataset.test):
-        extracting = extract_features(
-            encoder, images.pixels, image_size=protocol.image_size, precision=protocol.precision
-        )
-        features = yield from scaled(extracting, done / total, len(images.labels) / total)
-        found.append((features, images.labels))
-        done += len(images.labels)
-    return found[0], found[1]
-
-
-def evaluate_knn(encoder: nn.Module, dataset: ImageDataset, protocol: Protocol) -> Generator[float, None, float]:
+def evaluate_knn(encoder: nn.Module, dataset: ImageDataset, protocol: Protocol) -> Steps[float]:
     """kNN accuracy on the test set with the training set as memory; yields the share done."""
-    train, test = yield from scaled(_features(encoder, dataset, protocol), 0, 0.9)
-    voting = knn_accuracy(train, test, neighbors=protocol.neighbors, classes=len(dataset.classes))
-    return (yield from scaled(voting, 0.9, 0.1))
-
-
-def evaluate(encoder: nn.Module, dataset: ImageDataset, protocol: Protocol) -> Generator[float, None, Evaluation]:
-    """kNN and, where the protocol says so, linear accuracy from one extraction of features; yields the share done."""
-    classes = len(dataset.classes)
-    train, test = yield from scaled(_features(encoder, dataset, protocol), 0, 0.6)
-    voting = knn_accuracy(train, test, neighbors=protocol.neighbors, classes=classes)
-    knn_top1 = yield from scaled(voting, 0.6, 0.1)
-    linear: LinearResult | None = None
-    if protocol.linear:
-        solving = linear_evaluation(train, test, classes=classes, seed=protocol.seed)
-        linear = yield from scaled(solving, 0.7, 0.3)
-    return Evaluation(knn_top1, linear, train[0].shape[1], len(test[1]))
-
-
-def scaled(steps: Generator[float, None, Result], start: float, share: float) -> Generator[float, None, Result]:
-    """``steps`` with its progress mapped from [0, 1] to [start, start + share]."""
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as stop:
-            return stop.value
-        yield start + share * done
+    train, test = dataset.train, dataset.test
+    share = 0.9 * len(train.labels) / (len(train.labels) + len(test.labels))
+    size, precision = protocol.image_size, protocol.precision
+    extracting = extract_features(encoder, train.pixels, image_size=size, precision=precision)
+    memory = yield from scaled(extracting, 0, share)
+    extracting = extract_features(encoder, test.pixels, image_size=size, precision=precision)
+    queries = yield from scaled(extracting, share, 0.9 - share)
+    voting = knn_scores((memory, train.labels), queries, neighbors=protocol.neighbors, classes=len(dataset.classes))
+    votes = yield from scaled(voting, 0.9, 0.1)
+    return top_k(votes, test.labels)

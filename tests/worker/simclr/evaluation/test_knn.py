@@ -6,7 +6,8 @@ import torch
 
 from tests.worker.conftest import result_of
 from worker.simclr.evaluation import knn
-from worker.simclr.evaluation.knn import knn_accuracy, knn_predict
+from worker.simclr.evaluation.knn import knn_scores
+from worker.simclr.evaluation.scores import top_k
 
 
 def brute_force(train, labels, query, neighbors, classes):
@@ -25,14 +26,17 @@ def test_the_vote_is_that_of_brute_force():
     train, queries = (torch.randn(n, 6, generator=generator, dtype=torch.float64) for n in (80, 50))
     labels = torch.randint(4, (80,), generator=generator)
     for neighbors in (1, 7, 80):
-        predicted = knn_predict(train.float(), labels, queries.float(), neighbors=neighbors, classes=4)
-        assert predicted.tolist() == [brute_force(train, labels.tolist(), query, neighbors, 4) for query in queries]
+        votes = result_of(knn_scores((train.float(), labels), queries.float(), neighbors=neighbors, classes=4))
+        assert votes.argmax(1).tolist() == [
+            brute_force(train, labels.tolist(), query, neighbors, 4) for query in queries
+        ]
 
 
 def test_every_test_image_counts_once_whatever_the_batch(monkeypatch):
     generator = torch.Generator().manual_seed(1)
     train = torch.randn(40, 3, generator=generator), torch.randint(3, (40,), generator=generator)
     test = torch.randn(23, 3, generator=generator), torch.randint(3, (23,), generator=generator)
-    right = knn_predict(*train, test[0], neighbors=5, classes=3) == test[1]
+    right = result_of(knn_scores(train, test[0], neighbors=5, classes=3)).argmax(1) == test[1]
     monkeypatch.setattr(knn, "QUERY_BATCH", 7)  # 23 = 3 * 7 + 2
-    assert result_of(knn_accuracy(train, test, neighbors=5, classes=3)) == int(right.sum()) / 23
+    votes = result_of(knn_scores(train, test[0], neighbors=5, classes=3))
+    assert top_k(votes, test[1]) == int(right.sum()) / 23

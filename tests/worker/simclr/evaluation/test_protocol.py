@@ -9,10 +9,10 @@ from worker.simclr.augmentation.views import resized
 from worker.simclr.data.dataset import ImageDataset, Images
 from worker.simclr.evaluation import features
 from worker.simclr.evaluation.features import extract_features, state_sha256
-from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Protocol, evaluate, evaluate_knn
+from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Protocol, evaluate_knn
 from worker.simclr.nets.encoders import ResNet
 
-PROTOCOL = Protocol(image_size=8, precision="fp32", neighbors=3, linear=True, seed=0)
+PROTOCOL = Protocol(image_size=8, precision="fp32", neighbors=3, seed=0)
 
 
 @pytest.fixture
@@ -24,7 +24,6 @@ def encoder():
 def test_the_hash_of_weights_and_batch_norm_buffers_is_the_same_before_and_after(encoder, tiny_images):
     encoder(torch.rand(4, 3, 8, 8))  # running statistics that are not those of the start
     before = state_sha256(encoder)
-    result_of(evaluate(encoder, tiny_images, PROTOCOL))
     result_of(evaluate_knn(encoder, tiny_images, PROTOCOL))
     assert state_sha256(encoder) == before
     assert encoder.training  # and the mode is as it was
@@ -73,22 +72,18 @@ def colours(labels):
     return pixels
 
 
-def test_every_test_image_counts_once_in_both_accuracies(monkeypatch):
+def test_every_test_image_counts_once_in_the_accuracy_during_training(monkeypatch):
     monkeypatch.setattr(features, "FEATURE_BATCH", 5)
     seen = torch.arange(30) % 3
     truth = torch.arange(23) % 3
     shown = truth.clone()
     shown[-4:] = (shown[-4:] + 1) % 3  # four mistakes, all in the last, incomplete batch
     dataset = ImageDataset(Images(colours(seen), seen), Images(colours(shown), truth), ("r", "g", "b"))
-    result = result_of(evaluate(FirstPixel(), dataset, PROTOCOL))
-    assert result.test_images == 23
-    assert result.knn_top1 == 19 / 23
-    assert result.linear.accuracy == 19 / 23
     assert result_of(evaluate_knn(FirstPixel(), dataset, PROTOCOL)) == 19 / 23
 
 
 def test_a_stopped_evaluation_puts_the_mode_back(encoder, tiny_images):
-    evaluating = evaluate(encoder, tiny_images, PROTOCOL)
+    evaluating = evaluate_knn(encoder, tiny_images, PROTOCOL)
     next(evaluating)
     assert not encoder.training
     evaluating.close()
