@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from backend.contracts.config import ExperimentConfig
 from worker.pipeline.build import (
@@ -19,6 +18,7 @@ from worker.pipeline.build import (
 )
 from worker.pipeline.checks import check_fits
 from worker.simclr.data.dataset import ImageDataset
+from worker.simclr.data.rows import Pixels
 from worker.simclr.evaluation.features import state_sha256
 from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Evaluation, evaluate, evaluate_knn, scaled
 from worker.simclr.training.batches import steps_per_epoch
@@ -54,8 +54,9 @@ class Experiment:
         self.config, self.device, self.identity = config, device, identity
         self.dataset = used_images(config, dataset)
         self.recipe, self.protocol = make_recipe(config, device), make_protocol(config, device)
-        images = len(pretraining_pixels(config, self.dataset))
-        self.learner = make_learner(config, device, images=images, team=self.team)
+        self.pixels = pretraining_pixels(config, self.dataset)
+        images, channels = self.pixels.shape[:2]
+        self.learner = make_learner(config, device, images=images, in_channels=channels, team=self.team)
         self.is_measuring = False
         self.steps_per_epoch = steps_per_epoch(images, self.recipe.batch_size)
         self.total_steps = self.recipe.total_steps(images)
@@ -86,8 +87,7 @@ class Experiment:
         reports meanwhile (``is_measuring``) is its own: the others wait until it goes on. Raises DismissedError on
         them where it does not.
         """
-        pixels = _near(pretraining_pixels(self.config, self.dataset), self.device)
-        training = pretrain(self.learner, pixels, self.recipe, self.team)
+        training = pretrain(self.learner, _near(self.pixels, self.device), self.recipe, self.team)
         while True:
             if self._is_knn_due and self.step > 0:
                 if self.team.is_chief:
@@ -137,21 +137,22 @@ class Experiment:
         encoder = self.learner.model.encoder
         before = state_sha256(encoder)
         share = 0.5 if baseline else 1.0
-        trained = yield from scaled(evaluate(encoder, self.dataset, self.protocol), 0, share)
+        trained: Evaluation | None = None
+        if self.dataset.has_labels:
+            trained = yield from scaled(evaluate(encoder, self.dataset, self.protocol), 0, share)
         after = state_sha256(encoder)
         untrained: Evaluation | None = None
         if baseline:
-            start = untrained_model(self.config, self.device).encoder
+            start = untrained_model(self.config, self.device, self.pixels.shape[1]).encoder
             untrained = yield from scaled(evaluate(start, self.dataset, self.protocol), share, 1 - share)
         summary: dict[str, float | int | str | None] = {
-            "knn_top1": trained.knn_top1,
             "loss": sum(self._epoch_losses) / len(self._epoch_losses),
             "images_per_second": self.step * self.recipe.batch_size / self._seconds,
             "steps": self.step,
-            "feature_dim": trained.feature_dim,
-            "train_images": len(self.dataset.train.labels),
-            "test_images": trained.test_images,
-            "probe_augmentation": PROBE_AUGMENTATION,
+            "feature_dim": encoder.feature_dim,
+            "pretraining_images": len(self.pixels),
+            "train_images": len(self.dataset.train),
+            "test_images": len(self.dataset.test),
             "encoder_sha256_before_evaluation": before,
             "encoder_sha256_after_evaluation": after,
             "precision": self.recipe.precision,
@@ -159,7 +160,9 @@ class Experiment:
             "pack_sha256": self.identity,
             "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         }
-        if trained.linear:
+        if trained:
+            summary |= {"knn_top1": trained.knn_top1, "probe_augmentation": PROBE_AUGMENTATION}
+        if trained and trained.linear:
             summary |= {"linear_top1": trained.linear.accuracy, "linear_l2": trained.linear.l2}
         if untrained:
             summary["untrained_knn_top1"] = untrained.knn_top1
@@ -193,7 +196,7 @@ class Experiment:
         self._seconds = state["seconds"]
 
 
-def _near(pixels: Tensor, device: torch.device) -> Tensor:
+def _near(pixels: Pixels, device: torch.device) -> Pixels:
     """The pixels on the device where they fit into half of its free memory, else where they are."""
     if device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
         return pixels.to(device)

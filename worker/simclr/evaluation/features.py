@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from worker.simclr.augmentation.views import resized
+from worker.simclr.data.rows import Pixels
 from worker.simclr.precision import Precision, autocast
 
 FEATURE_BATCH = 512
 
 
 def extract_features(
-    encoder: nn.Module, pixels: Tensor, *, image_size: int, precision: Precision
+    encoder: nn.Module, pixels: Pixels, *, image_size: int, precision: Precision
 ) -> Generator[float, None, Tensor]:
-    """Representations h (n, D), float32 on the encoder's device, of every image of uint8 pixels (n, 3, H, W).
+    """Representations h (n, D), float32 on the encoder's device, of every image of uint8 pixels (n, C, H, W).
 
     The encoder is in eval mode meanwhile: batch normalisation uses its running statistics and does not change them.
     The forward pass uses the precision of the training (half the time, features rounded to 8 bits). Yields the share
