@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.contracts.comparisons import Comparison
-from backend.contracts.datasets import DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.datasets import Channels, DatasetCreate, DatasetRead, ImportReport
 from backend.contracts.estimates import Estimate, EstimateRequest
 from backend.contracts.previews import ViewsPreview, ViewsRequest
 from backend.contracts.problems import Problem
@@ -212,16 +212,24 @@ class Client:
         return self._model(DatasetRead, "GET", f"/datasets/{name}")
 
     def import_dataset(self, request: DatasetCreate) -> DatasetRead:
-        """Import a folder or zip on the server's disk, or CIFAR through torchvision."""
+        """Import a folder or zip on the server's disk, or a known dataset through torchvision."""
         return self._model(DatasetRead, "POST", "/datasets", json=request.model_dump(mode="json"))
 
-    def upload_dataset(self, name: str, chunks: Iterator[bytes], *, image_size: int = 32) -> DatasetRead:
+    def upload_dataset(
+        self,
+        name: str,
+        chunks: Iterator[bytes],
+        *,
+        image_size: int = 32,
+        test_share: float = 0.2,
+        channels: Channels = "auto",
+    ) -> DatasetRead:
         """Import a zip, streamed."""
         return self._model(
             DatasetRead,
             "POST",
             "/datasets",
-            params={"name": name, "image_size": image_size},
+            params={"name": name, "image_size": image_size, "test_share": test_share, "channels": channels},
             content=chunks,
             headers={"Content-Type": "application/zip"},
             timeout=None,

@@ -12,9 +12,10 @@ from typing import Protocol
 from backend.client import ApiError, BackendUnreachableError
 from backend.contracts.datasets import BrokenFile, DatasetStats, ImportJob, ImportReport
 from worker.settings import Settings
-from worker.simclr.data.importing import ImportedPack, import_images
+from worker.simclr.data.imported import ImportedPack
+from worker.simclr.data.importing import import_images
 from worker.simclr.data.sources import ImportRefusedError
-from worker.simclr.data.torchvision_datasets import import_cifar
+from worker.simclr.data.torchvision_datasets import import_known
 
 LOG = logging.getLogger(__name__)
 REPORT_SECONDS = 1.0
@@ -59,11 +60,12 @@ def _import(job: ImportJob, settings: Settings, on_progress: Callable[[float], N
 
 def _imported(job: ImportJob, settings: Settings, on_progress: Callable[[float], None]) -> ImportedPack:
     if job.source == "torchvision":
-        return import_cifar(
+        return import_known(
             job.name,
             settings.packs_dir,
             settings.downloads_dir,
             image_size=job.image_size,
+            channels=job.channels,
             on_progress=on_progress,
         )
     if job.source_path is None:
@@ -73,6 +75,7 @@ def _imported(job: ImportJob, settings: Settings, on_progress: Callable[[float],
         settings.packs_dir,
         image_size=job.image_size,
         test_share=job.test_share,
+        channels=job.channels,
         on_progress=on_progress,
     )
 
@@ -82,12 +85,18 @@ def stats_of(pack: ImportedPack) -> DatasetStats:
     return DatasetStats(
         train_images=pack.train_images,
         test_images=pack.test_images,
+        unlabelled_images=pack.unlabelled_images,
         classes=list(pack.classes),
+        train_counts=list(pack.train_counts),
+        test_counts=list(pack.test_counts),
         image_size=pack.image_size,
         channels=pack.channels,
+        mean=list(pack.mean),
+        std=list(pack.std),
         size_bytes=pack.size_bytes,
         broken=[BrokenFile(file=file, reason=reason) for file, reason in pack.broken],
         broken_total=pack.broken_total,
+        notes=list(pack.notes),
     )
 
 

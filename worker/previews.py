@@ -23,11 +23,14 @@ def draw(job: PreviewJob, packs_dir: Path) -> ViewsPreview:
         views = preview_views(config, dataset, images=job.request.images, step=job.request.step)
     except (ValueError, OSError) as error:
         return ViewsPreview(items=[], error=str(error))
-    columns = zip(views.originals, views.first, views.second, views.labels, strict=True)
+    columns = zip(views.originals, views.first, views.second, views.labels.tolist(), strict=True)
     return ViewsPreview(
         items=[
             ViewTriple(
-                label=dataset.classes[int(label)], image_png=_png(image), view1_png=_png(first), view2_png=_png(second)
+                label=dataset.classes[label] if label >= 0 else "",
+                image_png=_png(image),
+                view1_png=_png(first),
+                view2_png=_png(second),
             )
             for image, first, second, label in columns
         ]
@@ -43,7 +46,8 @@ def _images(name: str, image_size: int, pack_sha256: str | None, packs_dir: Path
 
 
 def _png(pixels: Tensor) -> str:
-    """An image, uint8 (3, H, W), as base64 PNG."""
+    """An image, uint8 (C, H, W), as base64 PNG: of three channels or more the first three as RGB, else the first in grey."""
     file = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(file, "PNG")
+    shown = pixels[:3].permute(1, 2, 0) if len(pixels) >= 3 else pixels[0]
+    Image.fromarray(shown.contiguous().numpy()).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

@@ -10,7 +10,14 @@ from backend.api.dependencies import LabDep
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute, read_json
 from backend.api.receiving import check_announced_size, receive
-from backend.contracts.datasets import DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.datasets import (
+    CHANNELS_DESCRIPTION,
+    DEFAULT_IMAGE_SIZE,
+    Channels,
+    DatasetCreate,
+    DatasetRead,
+    ImportReport,
+)
 from backend.contracts.section import DatasetName
 from backend.services import datasets, imports
 from backend.services.incoming import IncomingFile
@@ -21,7 +28,7 @@ _reports = APIRouter(route_class=StrictJsonRoute)
 
 Name = Annotated[str, Path(description="The dataset's name.", examples=["cifar10-mini"])]
 _FOLDER = {"name": "birds", "source": "folder", "path": "/data/birds", "image_size": 32}
-_CIFAR10 = {"name": "cifar10", "source": "torchvision"}
+_STL10 = {"name": "stl10", "source": "torchvision"}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -31,7 +38,7 @@ _BODY: dict[str, Any] = {
             },
             "application/json": {
                 "schema": DatasetCreate.model_json_schema(),
-                "examples": {"a folder on the server": {"value": _FOLDER}, "CIFAR-10": {"value": _CIFAR10}},
+                "examples": {"a folder on the server": {"value": _FOLDER}, "a known dataset": {"value": _STL10}},
             },
         },
     }
@@ -49,12 +56,16 @@ async def import_dataset(
     request: Request,
     lab: LabDep,
     name: Annotated[DatasetName | None, Query(description="For a zip: what to call it.")] = None,
-    image_size: Annotated[int, Query(ge=8, le=512, description="For a zip: side of the images, pixels.")] = 32,
+    image_size: Annotated[
+        int, Query(ge=8, le=512, description="For a zip: side of the images, pixels.")
+    ] = DEFAULT_IMAGE_SIZE,
     test_share: Annotated[
         float, Query(gt=0, lt=1, description="For a zip without a test/ folder: share split off as test set.")
     ] = 0.2,
+    channels: Annotated[Channels, Query(description=f"For a zip: {CHANNELS_DESCRIPTION}")] = "auto",
 ) -> DatasetRead:
-    """Import a dataset: the body is a zip (`application/zip`, several GB are fine), or JSON that names a folder or CIFAR.
+    """Import a dataset: the body is a zip (`application/zip`, several GB are fine), or JSON that names a folder on the
+    server or a known dataset.
 
     The answer comes when the zip has arrived and is one; a worker then imports it. Follow `GET /datasets/{name}`.
     """
@@ -62,7 +73,7 @@ async def import_dataset(
         return await run_in_threadpool(imports.import_from_server, lab, await read_json(request, DatasetCreate))
     if name is None:
         raise RequestValidationError([{"loc": ("query", "name"), "msg": "give the dataset a name", "type": "missing"}])
-    return await _receive_zip(request, lab, imports.UploadOptions(name, image_size, test_share))
+    return await _receive_zip(request, lab, imports.ImportOptions(name, image_size, test_share, channels))
 
 
 @router.get("/datasets", tags=["datasets"])
@@ -96,7 +107,7 @@ def report_import(name: Name, report: ImportReport, lab: LabDep) -> None:
     imports.report(lab, name, report)
 
 
-async def _receive_zip(request: Request, lab: Lab, options: imports.UploadOptions) -> DatasetRead:
+async def _receive_zip(request: Request, lab: Lab, options: imports.ImportOptions) -> DatasetRead:
     check_announced_size(request, lab.settings.max_upload_bytes)
     await run_in_threadpool(imports.check_name_is_free, lab, options.name)
     with IncomingFile(lab.settings.uploads_dir, limit=lab.settings.max_upload_bytes) as incoming:

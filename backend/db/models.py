@@ -169,6 +169,7 @@ class Dataset(Base):
     source_path: Mapped[str | None]
     image_size: Mapped[int]
     test_share: Mapped[float]
+    channels: Mapped[str]  # 'auto', '1' or '3'
     state: Mapped[str]
     progress: Mapped[float]
     error: Mapped[str | None]

@@ -7,7 +7,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend.contracts.config import ExperimentConfig
-from backend.contracts.datasets import DatasetRead, DatasetStats
+from backend.contracts.datasets import KNOWN_DATASETS, DatasetRead, DatasetStats
+from backend.contracts.fit import ImageFacts, find_misfit
 from backend.contracts.runs import ENDED
 from backend.db.models import Dataset, Run
 from backend.services.errors import ConflictError, InvalidError, NotFoundError
@@ -33,7 +34,7 @@ SHAPES = DatasetRead(
 )
 """Built in: rendered by the worker from a seed, at whatever size the config asks for."""
 
-_CIFAR = ("cifar10", "cifar100")
+_KNOWN = frozenset(known.name for known in KNOWN_DATASETS)
 
 
 def listed(lab: Lab) -> list[DatasetRead]:
@@ -99,8 +100,16 @@ def check_usable(session: Session, config: ExperimentConfig) -> str | None:
     Raises InvalidError, naming the field below ``config``, where the dataset is not there, not ready, or too small.
     """
     dataset, stats = _ready(session, config.dataset.name, "config.dataset.name")
-    _check_size(config, stats)
+    misfit = find_misfit(config, facts(dataset.name, stats))
+    if misfit is not None:
+        raise InvalidError.field(f"config.{misfit.field}", misfit.message)
     return dataset.pack_sha256
+
+
+def facts(name: str, stats: DatasetStats) -> ImageFacts:
+    """What a dataset holds; ``shapes`` are rendered at any size."""
+    image_size = None if name == SHAPES.name else stats.image_size
+    return ImageFacts(stats.train_images, stats.test_images, stats.unlabelled_images, image_size)
 
 
 def check_transfer(session: Session, config: ExperimentConfig) -> dict[str, str | None]:
@@ -135,22 +144,6 @@ def _unfinished_runs_on(session: Session, name: str) -> int:
 
 
 def _missing(name: str) -> str:
-    if name in _CIFAR:
+    if name in _KNOWN:
         return f"'{name}' is not imported yet: import it first (Datasets, or POST /datasets with source 'torchvision')"
     return f"there is no dataset '{name}': import it first, or use 'shapes', which is built in"
-
-
-def _check_size(config: ExperimentConfig, stats: DatasetStats) -> None:
-    """The conditions that the trainer checks too, told at once."""
-    name, images = config.dataset.name, stats.train_images
-    subset = config.dataset.train_subset
-    if subset is not None and subset > images:
-        raise InvalidError.field("config.dataset.train_subset", f"'{name}' has only {images} training images")
-    if config.training.batch_size > images:
-        raise InvalidError.field(
-            "config.training.batch_size", f"must not exceed the {images} training images of '{name}'"
-        )
-    if config.evaluation.knn_neighbors > (subset or images):
-        raise InvalidError.field(
-            "config.evaluation.knn_neighbors", f"must not exceed the {subset or images} training images"
-        )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from backend.contracts.config import SMALL_IMAGE, ExperimentConfig
 from backend.contracts.datasets import DatasetRead, DatasetStats
 from backend.contracts.estimates import Advice, Estimate
+from backend.contracts.fit import pretraining_images
 from backend.db.models import Dataset, Run
 from backend.services import datasets, workers
 from backend.services.lab import Lab
@@ -65,9 +66,7 @@ def _stats(session: Session, name: str) -> DatasetStats | None:
 
 def _images(config: ExperimentConfig, stats: DatasetStats | None) -> int | None:
     """Images that pretraining goes through in an epoch."""
-    if stats is None or config.dataset.pretrain_on != "train":
-        return None
-    return min(stats.train_images, config.dataset.train_subset or stats.train_images)
+    return pretraining_images(config, datasets.facts(config.dataset.name, stats)) if stats else None
 
 
 def _side(config: ExperimentConfig, stats: DatasetStats) -> int:

@@ -8,7 +8,14 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.contracts.datasets import DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.datasets import (
+    DEFAULT_IMAGE_SIZE,
+    KNOWN_DATASETS,
+    Channels,
+    DatasetCreate,
+    DatasetRead,
+    ImportReport,
+)
 from backend.db.models import Dataset
 from backend.db.types import utc_now
 from backend.services import datasets
@@ -17,26 +24,30 @@ from backend.services.incoming import IncomingFile
 from backend.services.lab import Lab, new_id
 from backend.services.zips import check_zip
 
-_TORCHVISION = ("cifar10", "cifar100")
+_KNOWN = {known.name: known for known in KNOWN_DATASETS}
 
 
 @dataclass(frozen=True)
-class UploadOptions:
-    """What comes with an uploaded zip."""
+class ImportOptions:
+    """How images are to be imported, and under which name."""
 
     name: str
     image_size: int
     test_share: float
+    channels: Channels
 
 
 def import_from_server(lab: Lab, request: DatasetCreate) -> DatasetRead:
-    """Import a folder or zip on the server's disk, or CIFAR through torchvision.
+    """Import a folder or zip on the server's disk, or a known dataset through torchvision.
 
     Raises InvalidError where there is nothing to import, ConflictError where the name is in use.
     """
     source, path = _source_of(request)
+    known = _KNOWN.get(request.name) if source == "torchvision" else None
+    image_size = request.image_size or (known.image_size if known else DEFAULT_IMAGE_SIZE)
+    options = ImportOptions(request.name, image_size, request.test_share, request.channels)
     with lab.database.write() as session:
-        row = _add(session, request.name, source, path, request.image_size, request.test_share)
+        row = _add(session, options, source, path)
     lab.unsent.set()
     return datasets.read_model(row)
 
@@ -47,12 +58,12 @@ def check_name_is_free(lab: Lab, name: str) -> None:
         _check_free(session, name)
 
 
-def import_upload(lab: Lab, incoming: IncomingFile, options: UploadOptions) -> DatasetRead:
+def import_upload(lab: Lab, incoming: IncomingFile, options: ImportOptions) -> DatasetRead:
     """Import a zip that has been received. Raises InvalidError where it is none, ConflictError as above."""
     check_zip(incoming.path, field="body")
     path = lab.settings.uploads_dir.absolute() / f"{secrets.token_hex(16)}.zip"
     with lab.database.write() as session:
-        row = _add(session, options.name, "zip", path, options.image_size, options.test_share)
+        row = _add(session, options, "zip", path)
         incoming.keep_as(path)
     lab.unsent.set()
     return datasets.read_model(row)
@@ -82,8 +93,8 @@ def report(lab: Lab, name: str, given: ImportReport) -> None:
 
 def _source_of(request: DatasetCreate) -> tuple[str, Path | None]:
     if request.source == "torchvision":
-        if request.name not in _TORCHVISION:
-            raise InvalidError.field("name", f"torchvision brings {' and '.join(_TORCHVISION)}, not '{request.name}'")
+        if request.name not in _KNOWN:
+            raise InvalidError.field("name", f"torchvision brings {', '.join(_KNOWN)}, not '{request.name}'")
         return "torchvision", None
     if not request.path:
         raise InvalidError.field("path", "say which folder or zip file to import")
@@ -107,8 +118,9 @@ def _check_free(session: Session, name: str) -> None:
         raise ConflictError(f"There is a dataset '{name}' already: choose another name, or delete that one first.")
 
 
-def _add(session: Session, name: str, source: str, path: Path | None, image_size: int, test_share: float) -> Dataset:
+def _add(session: Session, options: ImportOptions, source: str, path: Path | None) -> Dataset:
     """A new row; it takes the place of an import of that name that failed."""
+    name = options.name
     _check_free(session, name)
     session.execute(delete(Dataset).where(Dataset.name == name, Dataset.state == "failed"))
     session.expunge_all()
@@ -118,8 +130,9 @@ def _add(session: Session, name: str, source: str, path: Path | None, image_size
         import_id=new_id(),
         source=source,
         source_path=None if path is None else str(path),
-        image_size=image_size,
-        test_share=test_share,
+        image_size=options.image_size,
+        test_share=options.test_share,
+        channels=str(options.channels),
         state="importing",
         progress=0.0,
         sends=0,

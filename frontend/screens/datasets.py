@@ -1,20 +1,27 @@
-"""Datasets: what is there, bring a zip, import CIFAR, delete."""
+"""Datasets: what is there, bring a zip or a folder, import a known one, delete."""
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 import streamlit as st
 
 from backend.client import ApiError
-from backend.contracts.datasets import DatasetCreate, DatasetRead, DatasetStats
-from frontend.components import backend, words
+from backend.contracts.datasets import (
+    DEFAULT_IMAGE_SIZE,
+    KNOWN_DATASETS,
+    Channels,
+    DatasetCreate,
+    DatasetRead,
+    DatasetStats,
+)
+from frontend.components import backend, dataset_parts, words
 
 _CHUNK = 1 << 20
 _IMPORTS = "datasets:imports"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_TORCHVISION = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+_CHANNELS: dict[Channels, str] = {"auto": "as they are", 3: "colour", 1: "grey"}
 
 
 def show() -> None:
@@ -27,14 +34,14 @@ def show() -> None:
         backend.live(lambda: _list(importing), seconds=1.0, while_=importing)
     with right:
         st.subheader("Bring your own images")
-        zipped, folder, torchvision = st.tabs(["Zip", "Folder on the server", "CIFAR"])
+        zipped, folder, known = st.tabs(["Zip", "Folder on the server", "Known datasets"])
         taken = {dataset.name for dataset in there}
         with zipped:
             _zip(taken)
         with folder:
             _folder(taken)
-        with torchvision:
-            _cifar(taken)
+        with known:
+            _known(taken)
 
 
 def _list(was_importing: bool) -> None:
@@ -66,16 +73,13 @@ def _dataset(dataset: DatasetRead) -> None:
 
 
 def _stats(stats: DatasetStats) -> None:
-    facts = [f"{stats.train_images:,} training and {stats.test_images:,} test images"]
-    if stats.classes:
-        facts.append(words.count(len(stats.classes), "class", "classes"))
-    facts.append(f"{stats.image_size} by {stats.image_size} {'colour' if stats.channels == 3 else 'grey'}")
-    if stats.size_bytes:
-        facts.append(words.size(stats.size_bytes))
-    st.caption(" · ".join(facts))
-    if stats.classes:
-        with st.expander("Classes"):
-            st.write(", ".join(stats.classes))
+    st.caption(dataset_parts.facts(stats))
+    if stats.classes or stats.mean:
+        with st.expander("Details"):
+            for line in (*stats.notes, dataset_parts.channel_facts(stats)):
+                st.caption(line)
+            if stats.classes:
+                st.dataframe(dataset_parts.class_table(stats), hide_index=True, height=220)
     if stats.broken_total:
         with st.expander(
             f":orange[{words.count(stats.broken_total, 'file')} could not be read and {_is(stats)} left out]"
@@ -90,41 +94,48 @@ def _is(stats: DatasetStats) -> str:
 
 
 def _zip(taken: set[str]) -> None:
-    st.caption("One folder a class, inside `train/` and `test/`, or without them: then a fifth is kept for testing.")
+    st.caption(
+        "One folder a class, inside `train/` and `test/`, or without them: then a share is kept for testing. Images "
+        "without a class go into `unlabelled/`."
+    )
     file = st.file_uploader("Zip of images", type="zip", key=_key("zip"))
     proposed = re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.removesuffix(".zip")).strip("-._") if file else ""
-    name, size = _name_and_size("zip", proposed, taken)
+    name = _name("zip", proposed, taken)
+    options = _options("zip", DEFAULT_IMAGE_SIZE) | _test_share("zip")
     if (
         st.button("Import", type="primary", key="datasets:zip:go", disabled=file is None or name is None)
         and file
         and name
     ):
         with st.spinner("Handing the zip to the backend…"):
-            done = backend.tried(backend.client().upload_dataset, name, _chunks(file), image_size=size)
+            done = backend.tried(backend.client().upload_dataset, name, _chunks(file), **options)
         _begun(done)
 
 
 def _folder(taken: set[str]) -> None:
     st.caption(
-        "A folder or a zip on the machine that runs the backend. Best for many gigabytes: nothing is copied through the browser."
+        "A folder or a zip on the machine that runs the backend, ImageNet's `train/` and `val/` too. Best for many "
+        "gigabytes: nothing is copied through the browser."
     )
     path = st.text_input("Path", placeholder="/data/my-images", key=_key("path"))
-    name, size = _name_and_size("folder", "", taken)
+    name = _name("folder", "", taken)
+    options = _options("folder", DEFAULT_IMAGE_SIZE) | _test_share("folder")
     if (
         st.button("Import", type="primary", key="datasets:folder:go", disabled=not path.strip() or name is None)
         and name
     ):
-        request = DatasetCreate(name=name, source="folder", path=path.strip(), image_size=size)
+        request = DatasetCreate(name=name, source="folder", path=path.strip(), **options)
         _begun(backend.tried(backend.client().import_dataset, request))
 
 
-def _cifar(taken: set[str]) -> None:
-    st.caption("Downloaded through torchvision, about 170 MB each, by the worker.")
-    for name, title in _TORCHVISION.items():
-        label = f"{title} is there" if name in taken else f"Import {title}"
-        if st.button(label, disabled=name in taken, key=f"datasets:torchvision:{name}"):
-            request = DatasetCreate(name=name, source="torchvision")
-            _begun(backend.tried(backend.client().import_dataset, request))
+def _known(taken: set[str]) -> None:
+    known = st.selectbox("Dataset", KNOWN_DATASETS, format_func=lambda one: one.title, key="datasets:known")
+    st.caption(f"{known.about} The worker downloads {known.download} through torchvision.")
+    options = _options(f"known:{known.name}", known.image_size)
+    label = f"{known.title} is there" if known.name in taken else f"Import {known.title}"
+    if st.button(label, type="primary", disabled=known.name in taken, key="datasets:known:go"):
+        request = DatasetCreate(name=known.name, source="torchvision", **options)
+        _begun(backend.tried(backend.client().import_dataset, request))
 
 
 def _begun(dataset: DatasetRead | None) -> None:
@@ -139,18 +150,36 @@ def _key(name: str) -> str:
     return f"datasets:{name}:{st.session_state.get(_IMPORTS, 0)}"
 
 
-def _name_and_size(tab: str, proposed: str, taken: set[str]) -> tuple[str | None, int]:
-    """The name, or None where it cannot be, and the side of the images in pixels."""
+def _name(tab: str, proposed: str, taken: set[str]) -> str | None:
+    """The name, or None where it cannot be."""
     # the proposal is part of the key: another file proposes another name
     name = st.text_input("Name", value=proposed, key=_key(f"{tab}:name:{proposed}"), max_chars=64).strip()
-    size = st.number_input(
-        "Image size (pixels)", min_value=8, max_value=512, value=32, key=f"datasets:{tab}:size",
-        help="Images are resized and centre-cropped to this side.",
-    )  # fmt: skip
     problem = name_problem(name, taken)
     if name and problem:
         st.markdown(f":red[:material/error: {problem}]")
-    return (None if problem else name), int(size)
+    return None if problem else name
+
+
+def _options(tab: str, image_size: int) -> dict[str, Any]:
+    """Side of the images in pixels, and their channels."""
+    left, right = st.columns(2)
+    size = left.number_input(
+        "Image size (pixels)", min_value=8, max_value=512, value=image_size, key=f"datasets:{tab}:size",
+        help="Images are resized and centre-cropped to this side. A run sees them at this size or a smaller one.",
+    )  # fmt: skip
+    channels = right.selectbox(
+        "Colours", list(_CHANNELS), format_func=lambda one: _CHANNELS[one], key=f"datasets:{tab}:channels",
+        help="'as they are': grey where all images are, else colour; arrays (.npy) keep their channels.",
+    )  # fmt: skip
+    return {"image_size": int(size), "channels": channels}
+
+
+def _test_share(tab: str) -> dict[str, Any]:
+    percent = st.slider(
+        "Kept for testing", 5, 50, 20, step=5, format="%d%%", key=f"datasets:{tab}:share",
+        help="Share of each class, chosen by a fixed seed. Of no meaning where there is a folder `test`.",
+    )  # fmt: skip
+    return {"test_share": percent / 100}
 
 
 def name_problem(name: str, taken: set[str]) -> str | None:

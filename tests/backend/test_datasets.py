@@ -1,5 +1,7 @@
 """Datasets: uploads, imports and what their workers report."""
 
+import base64
+import json
 import os
 import socket
 import threading
@@ -15,7 +17,14 @@ from sqlalchemy import update
 
 from backend.client import ApiError, Client
 from backend.contracts.config import DatasetConfig, ExperimentConfig, TrainingConfig
-from backend.contracts.datasets import DatasetCreate, DatasetStats, ImportReport
+from backend.contracts.datasets import (
+    KNOWN_DATASETS,
+    DatasetCreate,
+    DatasetStats,
+    ImportJob,
+    ImportReport,
+    KnownDataset,
+)
 from backend.contracts.evaluation import EvaluationConfig
 from backend.contracts.runs import ClaimRequest, RunCreate
 from backend.contracts.tasks import INTERACTIVE_QUEUE
@@ -244,6 +253,85 @@ def test_a_run_needs_a_dataset_that_is_ready_and_large_enough(client: Client) ->
         client.launch_run(RunCreate(config=too_large))
     run = client.launch_run(RunCreate(config=SMALL))
     assert client.claim(run.id, ClaimRequest(worker_id="w")).dataset.pack_sha256 == PACK
+
+
+@on_one_database
+def test_what_the_images_do_not_allow_is_told_when_the_run_is_launched(client: Client) -> None:
+    import_pets(client)
+    for dataset, field in (
+        (DatasetConfig(name="pets", pretrain_on="unlabelled"), "config.dataset.pretrain_on"),
+        (DatasetConfig(name="pets", image_size=64), "config.dataset.image_size"),
+    ):
+        with pytest.raises(ApiError) as error:
+            client.launch_run(RunCreate(config=SMALL.model_copy(update={"dataset": dataset})))
+        assert [one.field for one in error.value.problem.errors] == [field]
+    upload(client, "photos")
+    facts = STATS.model_copy(update={"train_images": 0, "test_images": 0, "classes": [], "unlabelled_images": 500})
+    client.report_import("photos", READY.model_copy(update={"pack_sha256": "7" * 64, "stats": facts}))
+    photos = DatasetConfig(name="photos", pretrain_on="unlabelled")
+    with pytest.raises(ApiError, match="has no labels"):
+        client.launch_run(RunCreate(config=SMALL.model_copy(update={"dataset": photos})))
+    off = EvaluationConfig(linear=False, untrained_baseline=False, knn_every_epochs=0)
+    client.launch_run(RunCreate(config=SMALL.model_copy(update={"dataset": photos, "evaluation": off})))
+
+
+def job_of(lab: Lab, broker: redis.Redis) -> ImportJob:
+    """The job that a worker would take."""
+    import_dispatch.send_imports(lab)
+    message = json.loads(broker.lpop(INTERACTIVE_QUEUE))
+    return ImportJob.model_validate(json.loads(base64.b64decode(message["body"]))[0][0])
+
+
+def test_the_worker_is_told_size_share_and_channels(
+    lab: Lab, client: Client, broker: redis.Redis, tmp_path: Path
+) -> None:
+    client.upload_dataset("pets", iter([GOOD]), image_size=48, test_share=0.3, channels=1)
+    job = job_of(lab, broker)
+    assert (job.source, job.image_size, job.test_share, job.channels) == ("zip", 48, 0.3, 1)
+    client.import_dataset(DatasetCreate(name="folder", source="folder", path=str(tmp_path)))
+    job = job_of(lab, broker)
+    assert (job.source, job.image_size, job.test_share, job.channels) == ("folder", 32, 0.2, "auto")
+
+
+@on_one_database
+@pytest.mark.parametrize("known", KNOWN_DATASETS, ids=lambda known: known.name)
+def test_a_known_dataset_is_imported_at_its_own_size_where_no_other_is_asked_for(
+    lab: Lab, broker: redis.Redis, known: KnownDataset
+) -> None:
+    imports.import_from_server(lab, DatasetCreate(name=known.name, source="torchvision"))
+    job = job_of(lab, broker)
+    assert (job.name, job.source, job.image_size) == (known.name, "torchvision", known.image_size)
+    datasets.remove(lab, known.name)
+    imports.import_from_server(lab, DatasetCreate(name=known.name, source="torchvision", image_size=24, channels=3))
+    job = job_of(lab, broker)
+    assert (job.image_size, job.channels) == (24, 3)
+
+
+@on_one_database
+@pytest.mark.parametrize("channels", ["2", "grey", ""])
+def test_channels_that_there_are_not_are_refused(http: httpx.Client, channels: str) -> None:
+    answer = http.post(
+        "/datasets",
+        params={"name": "pets", "channels": channels},
+        content=GOOD,
+        headers={"Content-Type": "application/zip"},
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "channels")
+
+
+@on_one_database
+def test_a_dataset_of_an_earlier_version_is_shown_with_what_was_known_then(client: Client, lab: Lab) -> None:
+    import_pets(client)
+    old = {
+        "train_images": 300, "test_images": 60, "classes": ["cats", "dogs"], "image_size": 32, "channels": 3,
+        "size_bytes": 1000, "broken": [], "broken_total": 0,
+    }  # fmt: skip
+    with lab.database.write() as session:
+        session.execute(update(Dataset).values(stats=old))
+    stats = client.dataset("pets").stats
+    assert stats is not None
+    assert (stats.train_images, stats.unlabelled_images, stats.train_counts, stats.mean) == (300, 0, [], [])
+    client.launch_run(RunCreate(config=SMALL))
 
 
 def test_a_dataset_in_use_cannot_be_deleted_and_one_that_is_not_goes_with_its_pack(client: Client, lab: Lab) -> None:

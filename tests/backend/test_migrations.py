@@ -31,6 +31,17 @@ def test_a_schema_that_differs_from_the_models_is_noticed(database: Database) ->
         migrate.check(database)
 
 
+def test_datasets_imported_before_there_were_channels_keep_their_rows(database: Database) -> None:
+    migrate.upgrade(database, "0001")
+    columns = "name, import_id, source, image_size, test_share, state, progress, created_at, sends, seen_at"
+    values = "'pets', 'x', 'zip', 32, 0.2, 'ready', 1, '2026-01-01 00:00:00', 1, '2026-01-01 00:00:00'"
+    with database.write() as session:
+        session.execute(text(f"INSERT INTO datasets ({columns}) VALUES ({values})"))
+    migrate.upgrade(database)
+    with database.read() as session:
+        assert session.execute(text("SELECT name, channels FROM datasets")).all() == [("pets", "auto")]
+
+
 def test_a_second_upgrade_changes_nothing_and_a_downgrade_leaves_nothing(database: Database) -> None:
     migrate.upgrade(database)
     migrate.upgrade(database)

@@ -56,6 +56,18 @@ def test_a_zip_is_brought_watched_listed_with_its_broken_files_and_deleted(lab: 
     assert "pets" not in {dataset.name for dataset in lab.client.datasets()}
 
 
+def test_a_known_dataset_is_chosen_by_name_and_asked_for_at_its_own_size(lab: Lab, page: Page):
+    page.goto(f"{lab.page}/datasets")
+    page.get_by_role("tab", name="Known datasets").click()
+    page.get_by_role("combobox", name=re.compile("Dataset")).click()
+    page.get_by_role("option", name="STL-10").click()
+    expect(page.get_by_text(re.compile("100,000 without labels.*downloads 2.6 GB"))).to_be_visible()
+    page.get_by_role("button", name="Import STL-10").click()
+    expect(page.get_by_role("button", name="STL-10 is there")).to_be_disabled()
+    assert lab.client.dataset("stl10").state == "importing"
+    lab.client.delete_dataset("stl10")
+
+
 def test_a_zip_that_is_no_zip_is_refused_where_it_was_brought(lab: Lab, page: Page):
     page.goto(f"{lab.page}/datasets")
     bring(page, "letter", b"Dear reader, this is no zip.")

@@ -1,7 +1,8 @@
 """From the sections of a config to the objects of the science."""
 
+from dataclasses import replace
+
 import torch
-from torch import Tensor
 
 from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
@@ -17,6 +18,7 @@ from worker.simclr.augmentation.rotate import Rotate
 from worker.simclr.augmentation.sobel import Sobel
 from worker.simclr.augmentation.tone import Equalize, Solarize
 from worker.simclr.data.dataset import ImageDataset, Images
+from worker.simclr.data.rows import Pixels, choose, join
 from worker.simclr.evaluation.protocol import Protocol
 from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.nets.model import Architecture, SimCLR, build_model
@@ -142,16 +144,25 @@ def is_compiled(config: ExperimentConfig, device: torch.device, steps: int) -> b
     return wish == "on" or (wish == "auto" and device.type == "cuda" and steps >= WORTH_COMPILING)
 
 
-def pretraining_pixels(config: ExperimentConfig, dataset: ImageDataset) -> Tensor:  # noqa: ARG001
-    """The images that pretraining draws from: uint8 (n, C, H, W)."""
-    return dataset.train.pixels
-
-
 def used_images(config: ExperimentConfig, dataset: ImageDataset) -> ImageDataset:
-    """The dataset with the training images that the config asks for."""
+    """The dataset with the training images that the config asks for; a subset's pixels are not copied."""
     size = config.dataset.train_subset
-    if size is None or size >= len(dataset.train.labels):
+    if size is None or size >= len(dataset.train):
         return dataset
-    chosen = train_subset(len(dataset.train.labels), size, config.training.seed)
-    train = Images(dataset.train.pixels[chosen], dataset.train.labels[chosen])
-    return ImageDataset(train, dataset.test, dataset.classes)
+    chosen = train_subset(len(dataset.train), size, config.training.seed)
+    train = Images(choose(dataset.train.pixels, chosen), dataset.train.labels[chosen])
+    return replace(dataset, train=train)
+
+
+def pretraining_pixels(config: ExperimentConfig, dataset: ImageDataset) -> Pixels:
+    """What pretraining draws from: uint8 (n, C, H, W), of the dataset that ``used_images`` gave.
+
+    Nothing is copied: 'all' is the training images, then those without labels. Raises ValueError where it asks for
+    images without labels and there are none (``check_fits`` refuses that).
+    """
+    wanted = config.dataset.pretrain_on
+    if wanted == "train":
+        return dataset.train.pixels
+    if dataset.unlabelled is None:
+        raise ValueError(f"'{config.dataset.name}' has no images without labels")
+    return dataset.unlabelled if wanted == "unlabelled" else join(dataset.train.pixels, dataset.unlabelled)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import torch
 
 from backend.contracts.config import ExperimentConfig
+from backend.contracts.fit import ImageFacts, find_misfit
 from worker.pipeline.build import science_op
 from worker.pipeline.errors import ConfigError
 from worker.simclr.data.dataset import ImageDataset
@@ -21,24 +22,16 @@ def check_fits(config: ExperimentConfig, dataset: ImageDataset, device: torch.de
     ``processes`` train it together, each on its GPU, or on the CPU where there is none.
     """
     _check_processes(config, device, processes)
-    images, tests = len(dataset.train.labels), len(dataset.test.labels)
-    subset = config.dataset.train_subset
+    facts = ImageFacts(
+        train=len(dataset.train),
+        test=len(dataset.test),
+        unlabelled=0 if dataset.unlabelled is None else len(dataset.unlabelled),
+        image_size=None,  # whoever loads the images looks at their size
+    )
+    misfit = find_misfit(config, facts)
+    if misfit is not None:
+        raise ConfigError(misfit.field, misfit.message)
     _check_channels(config, dataset.train.pixels.shape[1])
-    if dataset.train.pixels.shape[1] != 3:
-        raise ConfigError("dataset.name", f"the images have {dataset.train.pixels.shape[1]} channels instead of 3.")
-    if tests == 0:
-        raise ConfigError("dataset.name", "there is no test image to evaluate on.")
-    if subset is not None and subset > images:
-        raise ConfigError("dataset.train_subset", f"is {subset}, but there are only {images} training images.")
-    images = subset or images
-    if config.training.batch_size > images:
-        raise ConfigError(
-            "training.batch_size", f"is {config.training.batch_size}, more than the {images} training images."
-        )
-    if config.evaluation.knn_neighbors > images:
-        raise ConfigError(
-            "evaluation.knn_neighbors", f"is {config.evaluation.knn_neighbors}, more than the {images} training images."
-        )
 
 
 def _check_processes(config: ExperimentConfig, device: torch.device, processes: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from backend.contracts.config import ExperimentConfig
 from worker.pipeline.build import (
@@ -18,6 +17,7 @@ from worker.pipeline.build import (
 )
 from worker.pipeline.checks import check_evaluation, check_fits
 from worker.simclr.data.dataset import ImageDataset
+from worker.simclr.data.rows import Pixels
 from worker.simclr.evaluation.protocol import evaluate_knn
 from worker.simclr.training.batches import steps_per_epoch
 from worker.simclr.training.pretraining import Report, StepMetrics, pretrain
@@ -56,8 +56,9 @@ class Experiment:
         self.config, self.device, self.identity = config, device, identity
         self.dataset = used_images(config, dataset)
         self.recipe, self.protocol = make_recipe(config, device), make_protocol(config, device)
-        images = len(pretraining_pixels(config, self.dataset))
-        self.learner = make_learner(config, device, images=images, team=self.team)
+        self.pixels = pretraining_pixels(config, self.dataset)
+        images, channels = self.pixels.shape[:2]
+        self.learner = make_learner(config, device, images=images, in_channels=channels, team=self.team)
         self.is_measuring = False
         self.steps_per_epoch = steps_per_epoch(images, self.recipe.batch_size)
         self.total_steps = self.recipe.total_steps(images)
@@ -88,8 +89,7 @@ class Experiment:
         reports meanwhile (``is_measuring``) is its own: the others wait until it goes on. Raises DismissedError on
         them where it does not.
         """
-        pixels = near(pretraining_pixels(self.config, self.dataset), self.device)
-        training = pretrain(self.learner, pixels, self.recipe, self.team)
+        training = pretrain(self.learner, near(self.pixels, self.device), self.recipe, self.team)
         while True:
             if self._is_knn_due and self.step > 0:
                 if self.team.is_chief:
@@ -140,8 +140,9 @@ class Experiment:
             "loss": sum(self._epoch_losses) / len(self._epoch_losses),
             "images_per_second": self.step * self.recipe.batch_size / self._seconds,
             "steps": self.step,
-            "train_images": len(self.dataset.train.labels),
-            "test_images": len(self.dataset.test.labels),
+            "pretraining_images": len(self.pixels),
+            "train_images": len(self.dataset.train),
+            "test_images": len(self.dataset.test),
             "precision": self.recipe.precision,
             "device": _device_name(self.device),
             "pack_sha256": self.identity,
@@ -177,7 +178,7 @@ class Experiment:
         self._seconds = state["seconds"]
 
 
-def near(pixels: Tensor, device: torch.device) -> Tensor:
+def near(pixels: Pixels, device: torch.device) -> Pixels:
     """The pixels on the device where they fit into half of its free memory, else where they are."""
     if device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
         return pixels.to(device)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from backend.contracts.config import ExperimentConfig
-from worker.pipeline.build import make_recipe, used_images
+from worker.pipeline.build import make_recipe, pretraining_pixels, used_images
 from worker.pipeline.checks import check_fits
 from worker.simclr.augmentation.views import two_views
 from worker.simclr.data.dataset import ImageDataset
@@ -15,7 +15,7 @@ from worker.simclr.training.batches import BatchOrder
 
 @dataclass(frozen=True)
 class Views:
-    """Some images and the two views of each: uint8 (B, 3, H, W), twice (B, 3, S, S), and labels (B,)."""
+    """Some images and the two views of each: uint8 (B, C, H, W), twice (B, C, S, S), and labels (B,), -1 for none."""
 
     originals: Tensor
     first: Tensor
@@ -32,11 +32,24 @@ def preview_views(config: ExperimentConfig, dataset: ImageDataset, *, images: in
     check_fits(config.model_copy(update={"resources": type(config.resources)()}), dataset, device)
     dataset = used_images(config, dataset)
     recipe = make_recipe(config, device)
-    batch = BatchOrder(len(dataset.train.labels), recipe.batch_size, recipe.seed).batch(step)
-    pixels = dataset.train.pixels[batch]
+    source, labels = pretraining_pixels(config, dataset), _pretraining_labels(config, dataset)
+    batch = BatchOrder(len(source), recipe.batch_size, recipe.seed).batch(step)
+    pixels = source[batch]
     views = two_views(
         pixels, recipe.ops, image_size=recipe.image_size, branches=recipe.branches, seed=recipe.seed, step=step
     )
     first, second = views.mul(255).round().clamp(0, 255).to(torch.uint8).chunk(2)
     shown = slice(0, images)
-    return Views(pixels[shown], first[shown], second[shown], dataset.train.labels[batch][shown])
+    return Views(pixels[shown], first[shown], second[shown], labels[batch][shown])
+
+
+def _pretraining_labels(config: ExperimentConfig, dataset: ImageDataset) -> Tensor:
+    """The labels of what pretraining draws from, -1 where there is none: int64 (n,)."""
+    unlabelled = torch.full((0 if dataset.unlabelled is None else len(dataset.unlabelled),), -1)
+    match config.dataset.pretrain_on:
+        case "train":
+            return dataset.train.labels
+        case "unlabelled":
+            return unlabelled
+        case "all":
+            return torch.cat([dataset.train.labels, unlabelled])

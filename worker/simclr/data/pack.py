@@ -1,8 +1,9 @@
 """Packs: a dataset decoded once into uint8 arrays on disk, named by the SHA-256 of its content.
 
-A pack is a folder with ``train.bin`` and ``test.bin`` (raw uint8 pixels, N x 3 x S x S), ``train_labels.npy``,
-``test_labels.npy`` (int64) and ``pack.json``. It is complete or it is not there: it is written under a temporary name
-and renamed when everything is on disk.
+A pack is a folder with ``train.bin``, ``test.bin`` and ``unlabelled.bin`` (raw uint8 pixels, N x C x S x S),
+``train_labels.npy`` and ``test_labels.npy`` (int64), and ``pack.json``. It is complete or it is not there: it is written
+under a temporary name and renamed when everything is on disk. The content is hashed while it is written, so that a pack
+larger than memory is not read again. Packs of format 1 (RGB, without ``unlabelled.bin``) can be read.
 """
 
 import errno
@@ -12,20 +13,22 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from worker.simclr.data.dataset import ImageDataset, Images
+from worker.simclr.data.moments import ChannelMoments
 
-FORMAT = 1
-SPLITS = ("train", "test")
+FORMAT = 2
+LABELLED = ("train", "test")
+SPLITS = (*LABELLED, "unlabelled")
 _ABANDONED_AFTER_SECONDS = 24 * 3600
 _CHUNK = 1 << 22
 
@@ -40,15 +43,19 @@ class PackWriter:
     Raises OSError where the disk is full.
     """
 
-    def __init__(self, packs: Path, classes: tuple[str, ...], image_size: int) -> None:
+    def __init__(self, packs: Path, classes: tuple[str, ...], image_size: int, channels: int = 3) -> None:
         packs.mkdir(parents=True, exist_ok=True)
         remove_abandoned(packs)
         self._packs = packs
-        self._classes = classes
-        self._image_size = image_size
+        self.classes = classes
+        self.image_size = image_size
+        self.channels = channels
         self._folder = Path(tempfile.mkdtemp(prefix=".importing-", dir=packs))
         self._files = {split: (self._folder / f"{split}.bin").open("wb") for split in SPLITS}
-        self.labels: dict[str, list[int]] = {split: [] for split in SPLITS}
+        self._hashes = {split: hashlib.sha256() for split in SPLITS}
+        self.labels: dict[str, list[int]] = {split: [] for split in LABELLED}
+        self.counts: dict[str, int] = dict.fromkeys(SPLITS, 0)
+        self.moments = {split: ChannelMoments(channels) for split in SPLITS}
 
     def __enter__(self) -> Self:
         return self
@@ -60,28 +67,40 @@ class PackWriter:
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add(self, split: str, pixels: npt.NDArray[np.uint8], label: int) -> None:
-        """Append one image, uint8 (3, S, S)."""
-        self._files[split].write(np.ascontiguousarray(pixels).data)
-        self.labels[split].append(label)
+    def add(self, split: str, pixels: npt.NDArray[np.uint8], label: int | None = None) -> None:
+        """Append one image, uint8 (C, S, S), with its label where the split has labels. Raises ValueError else."""
+        shape = (self.channels, self.image_size, self.image_size)
+        if pixels.shape != shape:
+            raise ValueError(f"the image is {pixels.shape} in a pack of {shape}")
+        content = np.ascontiguousarray(pixels)
+        if split in self.labels:
+            if label is None:
+                raise ValueError(f"an image of '{split}' needs a label")
+            self.labels[split].append(label)
+        self._files[split].write(content.data)
+        self._hashes[split].update(content.data)
+        self.moments[split].add(content)
+        self.counts[split] += 1
 
     def finish(self) -> tuple[str, Path]:
         """Make the pack durable; returns its SHA-256 and its folder.
 
         A pack of that name that is there already is kept where it verifies and replaced where it is damaged.
         """
-        for split, file in self._files.items():
+        for file in self._files.values():
             file.close()
-            np.save(self._folder / f"{split}_labels.npy", np.array(self.labels[split], dtype=np.int64))
-        sha256 = content_sha256(self._folder, self._classes, self._image_size)
+        labels = {split: np.array(found, dtype=np.int64) for split, found in self.labels.items()}
+        for split, found in labels.items():
+            np.save(self._folder / f"{split}_labels.npy", found)
+        pixels = {split: digest.digest() for split, digest in self._hashes.items()}
+        sha256 = _content_sha256([FORMAT, list(self.classes), self.image_size, self.channels], labels, pixels)
         description = {
             "format": FORMAT,
             "sha256": sha256,
-            "classes": list(self._classes),
-            "image_size": self._image_size,
-            "channels": 3,
-            "train_images": len(self.labels["train"]),
-            "test_images": len(self.labels["test"]),
+            "classes": list(self.classes),
+            "image_size": self.image_size,
+            "channels": self.channels,
+            **{f"{split}_images": count for split, count in self.counts.items()},
         }
         (self._folder / "pack.json").write_text(json.dumps(description, indent=1))
         for path in [*self._folder.iterdir(), self._folder]:
@@ -101,32 +120,50 @@ class PackWriter:
 
 
 def load_pack(directory: Path, *, verify: bool = False) -> ImageDataset:
-    """The dataset of a pack; pixels are memory-mapped, uint8 (N, 3, S, S).
+    """The dataset of a pack; pixels are memory-mapped, uint8 (N, C, S, S).
 
     With ``verify`` the content is hashed first (reads everything). Raises PackDamagedError.
     """
     try:
         description = json.loads((directory / "pack.json").read_text())
-        classes, size = tuple(description["classes"]), int(description["image_size"])
-        splits = {split: _load_split(directory, split, int(description[f"{split}_images"]), size) for split in SPLITS}
+        if int(description["format"]) > FORMAT:
+            raise PackDamagedError(f"The pack {directory.name} was made by a newer version: update this one.")
+        pixels = {split: _load_pixels(directory, split, description) for split in SPLITS}
+        labels = {split: _load_labels(directory, split, len(pixels[split])) for split in LABELLED}
+        dataset = ImageDataset(
+            train=Images(pixels["train"], labels["train"]),
+            test=Images(pixels["test"], labels["test"]),
+            classes=tuple(description["classes"]),
+            unlabelled=pixels["unlabelled"] if len(pixels["unlabelled"]) else None,
+        )
+        is_sound = not verify or content_sha256(directory, description) == description["sha256"]
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise PackDamagedError(
             f"The pack {directory.name} cannot be read ({error}): import the dataset again."
         ) from error
-    if verify and content_sha256(directory, classes, size) != description["sha256"]:
+    if not is_sound:
         raise PackDamagedError(f"The pack {directory.name} has changed since its import: import the dataset again.")
-    return ImageDataset(train=splits["train"], test=splits["test"], classes=classes)
+    return dataset
 
 
-def content_sha256(directory: Path, classes: tuple[str, ...], image_size: int) -> str:
-    """SHA-256 over format, classes, image size, labels and pixels."""
-    digest = hashlib.sha256(json.dumps([FORMAT, list(classes), image_size]).encode())
-    for split in SPLITS:
-        digest.update(np.load(directory / f"{split}_labels.npy").astype("<i8").tobytes())
-        with (directory / f"{split}.bin").open("rb") as file:
-            for chunk in iter(lambda: file.read(_CHUNK), b""):
+def content_sha256(directory: Path, description: Mapping[str, Any]) -> str:
+    """SHA-256 over format, classes, image size, channels, labels and pixels, as its format defines it; reads all."""
+    head = [description["format"], list(description["classes"]), description["image_size"]]
+    labels = {split: np.load(directory / f"{split}_labels.npy") for split in LABELLED}
+    if description["format"] == 1:
+        digest = hashlib.sha256(json.dumps(head).encode())
+        for split in LABELLED:
+            digest.update(labels[split].astype("<i8").tobytes())
+            for chunk in _chunks(directory / f"{split}.bin"):
                 digest.update(chunk)
-    return digest.hexdigest()
+        return digest.hexdigest()
+    pixels: dict[str, bytes] = {}
+    for split in SPLITS:
+        digest = hashlib.sha256()
+        for chunk in _chunks(directory / f"{split}.bin"):
+            digest.update(chunk)
+        pixels[split] = digest.digest()
+    return _content_sha256([*head, description["channels"]], labels, pixels)
 
 
 def remove_abandoned(packs: Path) -> None:
@@ -134,6 +171,22 @@ def remove_abandoned(packs: Path) -> None:
     for folder in packs.glob(".importing-*"):
         if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _content_sha256(head: list[Any], labels: Mapping[str, npt.NDArray[np.int64]], pixels: Mapping[str, bytes]) -> str:
+    """Format 2: over the head, the labels and the SHA-256 of each split's pixels."""
+    digest = hashlib.sha256(json.dumps(head).encode())
+    for split in LABELLED:
+        digest.update(labels[split].astype("<i8").tobytes())
+    for split in SPLITS:
+        digest.update(pixels[split])
+    return digest.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _is_sound(directory: Path) -> bool:
@@ -144,13 +197,20 @@ def _is_sound(directory: Path) -> bool:
     return True
 
 
-def _load_split(directory: Path, split: str, count: int, size: int) -> Images:
-    labels = np.load(directory / f"{split}_labels.npy")
-    if count == 0:
-        return Images(torch.zeros(0, 3, size, size, dtype=torch.uint8), torch.from_numpy(labels))
+def _load_pixels(directory: Path, split: str, description: Mapping[str, Any]) -> torch.Tensor:
+    size = int(description["image_size"])
+    shape = (int(description.get(f"{split}_images", 0)), int(description["channels"]), size, size)
+    if shape[0] == 0:
+        return torch.zeros(shape, dtype=torch.uint8)
     # Copy-on-write: torch wants memory that could be written to, and the file must never be.
-    pixels = np.memmap(directory / f"{split}.bin", dtype=np.uint8, mode="c", shape=(count, 3, size, size))
-    return Images(torch.from_numpy(pixels), torch.from_numpy(labels))
+    return torch.from_numpy(np.memmap(directory / f"{split}.bin", dtype=np.uint8, mode="c", shape=shape))
+
+
+def _load_labels(directory: Path, split: str, count: int) -> torch.Tensor:
+    labels = np.load(directory / f"{split}_labels.npy")
+    if labels.shape != (count,):
+        raise ValueError(f"{count} images and {len(labels)} labels in '{split}'")
+    return torch.from_numpy(labels)
 
 
 @contextmanager

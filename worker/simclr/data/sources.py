@@ -1,17 +1,26 @@
-"""What a person brings: a zip or a folder of images, one folder a class, checked before anything is decoded."""
+"""What a person brings: a zip or a folder of images, checked before anything is decoded.
 
+Images lie in one folder a class, below ``train/`` and ``test/`` or without them. Beside these, a folder
+``unlabelled/`` holds images without a class, however it is divided; a folder that holds nothing but images has no
+classes either.
+"""
+
+import lzma
+import os
 import re
 import stat
+import sys
 import zipfile
-from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".npy"})
 TEST_NAMES = frozenset({"test", "val", "valid", "validation"})
+UNLABELLED_NAMES = frozenset({"unlabelled", "unlabeled"})
 MAX_ENTRIES = 5_000_000
 MAX_FILE_BYTES = 256 << 20
 MAX_RATIO = 200
@@ -30,17 +39,17 @@ class Source(Protocol):
         """Names of all files, with '/' between folders."""
         ...
 
-    def read(self, name: str) -> bytes:
-        """The content of one file. Raises OSError or ValueError."""
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """One file to read from. Raises OSError or ValueError, also while it is read."""
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One image file: where it is, its class, and its split (None: the seed decides)."""
+    """One image file: where it is, its class (None: unlabelled), and its split (None: the seed decides)."""
 
     name: str
-    label: str
+    label: str | None
     split: str | None
 
 
@@ -66,23 +75,43 @@ def list_entries(source: Source) -> list[Entry]:
     if not names:
         raise ImportRefusedError("There are no images in it. Put one folder a class into it, each with image files.")
     parts = _without_wrapping_folders([PurePosixPath(name).parts for name in names])
-    with_splits = all(part[0].lower() == "train" or part[0].lower() in TEST_NAMES for part in parts)
-    entries: list[Entry] = []
-    for name, part in zip(names, parts, strict=True):
-        inside = part[1:] if with_splits else part
-        if len(inside) < 2:
-            raise ImportRefusedError(
-                f"'{name}' lies in no class folder. Put every image into a folder named after its class."
-            )
-        split = None if not with_splits else ("train" if part[0].lower() == "train" else "test")
-        entries.append(Entry(name=name, label=inside[0], split=split))
-    labels = {entry.label for entry in entries if entry.split != "test"}
+    rest = [part for part in parts if part[0].lower() not in UNLABELLED_NAMES]
+    with_splits = bool(rest) and all(_split_named(part[0]) for part in rest)
+    has_classes = any(len(part) > 1 for part in rest)
+    entries = [
+        _entry(name, part, with_splits=with_splits, has_classes=has_classes)
+        for name, part in zip(names, parts, strict=True)
+    ]
+    if has_classes:
+        _check_labels(entries)
+    return entries
+
+
+def _entry(name: str, part: tuple[str, ...], *, with_splits: bool, has_classes: bool) -> Entry:
+    if not has_classes or part[0].lower() in UNLABELLED_NAMES:
+        return Entry(name, None, "unlabelled")
+    inside = part[1:] if with_splits else part
+    if len(inside) < 2:
+        raise ImportRefusedError(
+            f"'{name}' lies in no class folder. Put every image into a folder named after its class, or into a folder "
+            "'unlabelled' if it has none."
+        )
+    return Entry(name, sys.intern(inside[0]), _split_named(part[0]) if with_splits else None)
+
+
+def _check_labels(entries: list[Entry]) -> None:
+    labels = {entry.label for entry in entries if entry.label is not None and entry.split != "test"}
     if len(labels) < 2:
         raise ImportRefusedError("There is only one class. Put the images of each class into a folder of its own.")
-    strangers = sorted({entry.label for entry in entries} - labels)
+    strangers = sorted({entry.label for entry in entries if entry.label is not None} - labels)
     if strangers:
         raise ImportRefusedError(f"The test images have a class that the training images have not: {strangers[0]}.")
-    return entries
+
+
+def _split_named(folder: str) -> str | None:
+    """The labelled split that a folder's name stands for."""
+    name = folder.lower()
+    return "train" if name == "train" else "test" if name in TEST_NAMES else None
 
 
 def check_name(name: str) -> None:
@@ -105,11 +134,11 @@ def _is_image(name: str) -> bool:
 
 
 def _without_wrapping_folders(parts: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Drop folders that hold everything, such as the one named after the zip."""
+    """Drop folders that hold everything, such as the one named after the zip; but not one with a meaning."""
     while True:
-        first = Counter(part[0] for part in parts)
-        only = next(iter(first))
-        if len(first) > 1 or any(len(part) <= 2 for part in parts) or only.lower() == "train":
+        first = {part[0] for part in parts}
+        has_meaning = min(first).lower() in UNLABELLED_NAMES | {"train"}
+        if len(first) > 1 or has_meaning or any(len(part) < 2 for part in parts):
             return parts
         parts = [part[1:] for part in parts]
 
@@ -119,17 +148,23 @@ class _Folder:
         self._root = root
 
     def names(self) -> list[str]:
-        return [
-            path.relative_to(self._root).as_posix()
-            for path in self._root.rglob("*")
-            if path.is_file() and not path.is_symlink()
-        ]
+        return list(_files_below(self._root))
 
-    def read(self, name: str) -> bytes:
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
         path = self._root / name
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        return path.read_bytes()
+        return path.open("rb")
+
+
+def _files_below(folder: Path | str, prefix: str = "") -> Iterator[str]:
+    """Names of all files; links are not followed. One call a folder, none a file: there may be millions."""
+    with os.scandir(folder) as found:
+        for item in found:
+            if item.is_dir(follow_symlinks=False):
+                yield from _files_below(item.path, f"{prefix}{item.name}/")
+            elif item.is_file(follow_symlinks=False):
+                yield prefix + item.name
 
 
 class _Zip:
@@ -146,7 +181,8 @@ class _Zip:
                 raise ImportRefusedError(f"The zip holds a symbolic link: '{info.filename}'. Replace it by the file.")
         return [info.filename for info in infos if not info.is_dir()]
 
-    def read(self, name: str) -> bytes:
+    @contextmanager
+    def open(self, name: str) -> Generator[IO[bytes]]:
         info = self._archive.getinfo(name)
         if info.file_size > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
@@ -154,6 +190,6 @@ class _Zip:
             raise ValueError("suspiciously compressed")
         try:
             with self._archive.open(info) as file:
-                return file.read(MAX_FILE_BYTES)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+                yield file
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError) as error:
             raise ValueError(f"cannot be unpacked ({error})") from error

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from worker.simclr.augmentation.views import resized
+from worker.simclr.data.rows import Pixels
 from worker.simclr.evaluation.steps import Steps
 from worker.simclr.precision import Precision, autocast
 
@@ -26,7 +27,7 @@ def frozen(module: nn.Module) -> Generator[None]:
 
 
 def encode(
-    encoder: nn.Module, pixels: Tensor, views: Callable[[Tensor, int], Tensor], precision: Precision
+    encoder: nn.Module, pixels: Pixels, views: Callable[[Tensor, int], Tensor], precision: Precision
 ) -> Steps[Tensor]:
     """Representations h float32, on the encoder's device, of ``views(part, start)`` of parts of uint8 pixels, in order.
 
@@ -44,7 +45,7 @@ def encode(
     return torch.cat(parts)
 
 
-def extract_features(encoder: nn.Module, pixels: Tensor, *, image_size: int, precision: Precision) -> Steps[Tensor]:
+def extract_features(encoder: nn.Module, pixels: Pixels, *, image_size: int, precision: Precision) -> Steps[Tensor]:
     """Representations h (n, D) of every image of uint8 pixels (n, C, H, W), not augmented; see ``encode``."""
     return encode(encoder, pixels, lambda part, _: resized(part, image_size), precision)
 

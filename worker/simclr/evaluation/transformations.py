@@ -18,6 +18,7 @@ from worker.simclr.augmentation.op import Op
 from worker.simclr.augmentation.rotate import Rotate
 from worker.simclr.augmentation.sobel import Sobel
 from worker.simclr.augmentation.views import resized
+from worker.simclr.data.rows import Pixels
 from worker.simclr.evaluation.features import encode, project
 from worker.simclr.evaluation.steps import Steps
 from worker.simclr.precision import Precision
@@ -57,7 +58,7 @@ def parameters_of(task: Task, outcomes: Tensor, seed: int) -> Tensor:
 
 def transformed_features(
     encoder: nn.Module,
-    pixels: Tensor,
+    pixels: Pixels,
     task: Task,
     outcomes: Tensor,
     *,

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from worker.simclr.data.rows import Pixels, gather
 from worker.simclr.training.batches import BatchOrder
 
 AHEAD = 2
@@ -21,7 +22,7 @@ class Feed:
     meanwhile, into pinned memory where the device is a GPU.
     """
 
-    def __init__(self, pixels: Tensor, batch_size: int, seed: int, device: torch.device, rows: slice) -> None:
+    def __init__(self, pixels: Pixels, batch_size: int, seed: int, device: torch.device, rows: slice) -> None:
         self.rows = rows
         self._pixels, self._device = pixels, device
         self._order = BatchOrder(len(pixels), batch_size, seed)
@@ -54,4 +55,4 @@ class Feed:
         found = torch.empty(
             (len(index), *self._pixels.shape[1:]), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
         )
-        return torch.index_select(self._pixels, 0, index, out=found)
+        return gather(self._pixels, index, found)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from worker.simclr.augmentation.op import Op
 from worker.simclr.augmentation.views import Branches, plan_views
+from worker.simclr.data.rows import Pixels
 from worker.simclr.losses.contrastive import ContrastiveLoss
 from worker.simclr.nets.model import SimCLR
 from worker.simclr.precision import Precision, autocast
@@ -144,7 +145,7 @@ def train_step(
     return team.sum(torch.stack([result.loss.detach(), result.accuracy, result.entropy]))
 
 
-def pretrain(learner: Learner, pixels: Tensor, recipe: Recipe, team: Team | None = None) -> Iterator[Report]:
+def pretrain(learner: Learner, pixels: Pixels, recipe: Recipe, team: Team | None = None) -> Iterator[Report]:
     """Train from ``learner.step`` to the end on pixels uint8 (n, C, H, W), which may lie on another device.
 
     Yields after every step on the CPU; on a GPU a few times a second and after the last step of every epoch.

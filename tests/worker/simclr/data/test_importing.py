@@ -3,19 +3,17 @@
 import io
 import random
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from worker.simclr.data import importing
-from worker.simclr.data.importing import decode_image, import_images
+from worker.simclr.data.importing import import_images
 from worker.simclr.data.pack import load_pack
 from worker.simclr.data.sources import ImportRefusedError
-
-MINI = Path(__file__).parents[5] / "shared" / "data" / "cifar10-mini.zip"
 
 
 def picture(seed=0, size=(16, 16), mode="RGB", kind="PNG"):
@@ -24,6 +22,11 @@ def picture(seed=0, size=(16, 16), mode="RGB", kind="PNG"):
     file = io.BytesIO()
     image.save(file, format=kind)
     return file.getvalue()
+
+
+def pixels_of(content):
+    """The bytes (C, H, W) of a picture that has the size of the pack."""
+    return np.asarray(Image.open(io.BytesIO(content))).transpose(2, 0, 1).tobytes()
 
 
 def flat_files(per_class=5):
@@ -96,13 +99,71 @@ class TestLayouts:
     def test_what_macos_and_windows_add_is_no_image(self, tmp_path):
         junk = {"__MACOSX/cat/._0.png": b"x", "cat/.DS_Store": b"x", "cat/Thumbs.db": b"x", "readme.txt": b"x"}
         pack = imported(make_zip(tmp_path / "a.zip", flat_files() | junk), tmp_path / "packs")
-        assert (pack.train_images + pack.test_images, pack.broken) == (10, [])
+        assert (pack.train_images + pack.test_images, pack.broken) == (10, ())
 
-    @pytest.mark.skipif(not MINI.exists(), reason="needs ../shared/data/cifar10-mini.zip, which is not part of this")
-    def test_real_cifar_images(self, tmp_path):
-        pack = imported(MINI, tmp_path / "packs", image_size=32)
+    def test_real_cifar_images(self, cifar10_mini, tmp_path):
+        pack = imported(cifar10_mini, tmp_path / "packs", image_size=32)
         assert (pack.train_images, pack.test_images, len(pack.classes)) == (5000, 1000, 10)
         assert load_pack(pack.directory, verify=True).train.labels.bincount().tolist() == [500] * 10
+
+
+class TestImagesWithoutLabels:
+    def test_a_folder_unlabelled_beside_train_and_test_is_the_third_split(self, tmp_path):
+        files = {f"train/{name}": content for name, content in flat_files(4).items()}
+        files |= {f"test/{name}": content for name, content in flat_files(2).items()}
+        files |= {"unlabelled/a.png": picture(50), "unlabelled/deep/er/b.png": picture(51)}
+        pack = imported(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
+        assert (pack.train_images, pack.test_images, pack.unlabelled_images) == (8, 4, 2)
+        assert pack.classes == ("cat", "dog")
+        found = load_pack(pack.directory, verify=True).unlabelled
+        assert [image.numpy().tobytes() for image in found] == [pixels_of(picture(50)), pixels_of(picture(51))]
+
+    @pytest.mark.parametrize("name", ["unlabelled", "unlabeled", "Unlabeled"])
+    def test_beside_class_folders_and_in_either_spelling(self, tmp_path, name):
+        files = flat_files(10) | {f"{name}/{number}.png": picture(number) for number in range(3)}
+        pack = imported(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
+        assert (pack.train_images, pack.test_images, pack.unlabelled_images) == (16, 4, 3)
+
+    @pytest.mark.parametrize("prefix", ["", "photos/", "my photos/all/", "unlabelled/", "unlabelled/2019/"])
+    def test_images_and_no_class_folder_are_a_dataset_to_pretrain_on(self, tmp_path, prefix):
+        files = {f"{prefix}{number}.png": picture(number) for number in range(3)}
+        pack = imported(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
+        assert (pack.train_images, pack.test_images, pack.unlabelled_images) == (0, 0, 3)
+        dataset = load_pack(pack.directory, verify=True)
+        assert dataset.classes == ()
+        assert not dataset.has_labels
+        assert dataset.unlabelled.shape == (3, 3, 16, 16)
+
+
+class TestWhatIsFound:
+    def test_images_a_class_in_each_split(self, tmp_path):
+        files = {f"train/{name}": content for name, content in flat_files(4).items() if name != "cat/3.png"}
+        files |= {"test/dog/x.png": picture(9)}
+        pack = imported(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
+        assert (pack.train_counts, pack.test_counts) == ((3, 4), (0, 1))
+
+    def test_mean_and_deviation_of_each_channel_over_the_training_images(self, tmp_path):
+        pack = imported(make_zip(tmp_path / "a.zip", flat_files(9)), tmp_path / "packs")
+        values = load_pack(pack.directory).train.pixels.double() / 255
+        assert pack.mean == pytest.approx(values.mean((0, 2, 3)).tolist(), abs=1e-12)
+        assert pack.std == pytest.approx(values.std((0, 2, 3), correction=0).tolist(), abs=1e-12)
+
+    def test_classes_and_their_numbers_are_those_of_torchvisions_image_folder(self, tmp_path):
+        """ImageNet: train/nXXXXXXXX and val/nXXXXXXXX, with .JPEG files."""
+        labels = ("n02102040", "n01440764", "n03000684", "n10565667")
+        files = {
+            f"{split}/{label}/{label}_{number}.JPEG": picture(number + 10 * index, kind="JPEG")
+            for split in ("train", "val")
+            for index, label in enumerate(labels)
+            for number in range(2)
+        }
+        folder = make_folder(tmp_path / "imagenet", files)
+        dataset = load_pack(imported(folder, tmp_path / "packs").directory)
+        for split, images in (("train", dataset.train), ("val", dataset.test)):
+            reference = ImageFolder(folder / split)
+            assert list(dataset.classes) == reference.classes
+            assert images.labels.tolist() == reference.targets
+            assert images.pixels[5].numpy().tobytes() == np.asarray(reference[5][0]).transpose(2, 0, 1).tobytes()
 
 
 class TestPixels:
@@ -115,45 +176,8 @@ class TestPixels:
             for split in (dataset.train, dataset.test)
             for image, label in zip(split.pixels, split.labels.tolist(), strict=True)
         }
-        expected = {
-            np.asarray(Image.open(io.BytesIO(content))).transpose(2, 0, 1).tobytes(): name.split("/")[0]
-            for name, content in files.items()
-        }
+        expected = {pixels_of(content): name.split("/")[0] for name, content in files.items()}
         assert found == expected
-
-    @pytest.mark.parametrize(
-        ("mode", "kind"), [("L", "PNG"), ("RGBA", "PNG"), ("P", "GIF"), ("CMYK", "JPEG"), ("1", "PNG"), ("LA", "PNG")]
-    )
-    def test_every_kind_of_image_becomes_rgb(self, mode, kind):
-        pixels = decode_image(picture(mode=mode, kind=kind, size=(20, 30)), 16)
-        assert (pixels.shape, pixels.dtype) == ((3, 16, 16), np.uint8)
-
-    def test_what_is_transparent_becomes_white(self):
-        file = io.BytesIO()
-        Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(file, "PNG")
-        assert (decode_image(file.getvalue(), 8) == 255).all()
-
-    def test_16_bit_grey_keeps_its_contrast(self):
-        file = io.BytesIO()
-        Image.fromarray(np.linspace(0, 60_000, 64).astype(np.uint16).reshape(8, 8)).save(file, "PNG")
-        pixels = decode_image(file.getvalue(), 8)
-        assert (pixels.min(), pixels.max()) == (0, 255)
-
-    def test_an_image_is_turned_as_its_exif_says(self):
-        image = Image.new("RGB", (8, 8), "black")
-        image.paste("white", (0, 0, 8, 4))  # the upper half
-        exif = Image.Exif()
-        exif[0x0112] = 3  # turned by 180 degrees
-        file = io.BytesIO()
-        image.save(file, "PNG", exif=exif)
-        assert (decode_image(file.getvalue(), 8)[:, 4:] == 255).all()
-
-    def test_the_middle_of_a_wide_image_is_kept(self):
-        image = Image.new("RGB", (48, 16), "black")
-        image.paste("white", (16, 0, 32, 16))
-        file = io.BytesIO()
-        image.save(file, "PNG")
-        assert (decode_image(file.getvalue(), 16) == 255).all()
 
 
 class TestTrouble:
@@ -212,23 +236,37 @@ class TestTrouble:
     def test_a_zip_bomb_is_a_broken_file(self, tmp_path):
         files = flat_files() | {"cat/bomb.png": bytes(50 << 20)}
         pack = imported(make_zip(tmp_path / "a.zip", files, compression=zipfile.ZIP_DEFLATED), tmp_path / "packs")
-        assert pack.broken == [("cat/bomb.png", "suspiciously compressed")]
+        assert pack.broken == (("cat/bomb.png", "suspiciously compressed"),)
 
-    def test_an_image_of_too_many_pixels_is_a_broken_file(self, monkeypatch):
-        monkeypatch.setattr(importing, "MAX_PIXELS", 100)
-        with pytest.raises(ValueError, match="megapixels"):
-            decode_image(picture(), 16)
+    def test_a_damaged_compressed_member_is_a_broken_image_too(self, tmp_path):
+        path = make_zip(tmp_path / "a.zip", flat_files(), compression=zipfile.ZIP_DEFLATED)
+        content = bytearray(path.read_bytes())
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo("cat/3.png")
+        start = info.header_offset + 60
+        content[start : start + 40] = b"\xff" * 40
+        path.write_bytes(content)
+        assert [file for file, _ in imported(path, tmp_path / "packs").broken] == ["cat/3.png"]
 
-    def test_no_class_folders(self, tmp_path):
-        files = {f"{number}.png": picture(number) for number in range(3)}
+    def test_train_and_test_folders_without_class_folders(self, tmp_path):
+        files = {f"{split}/{number}.png": picture(number) for split in ("train", "test") for number in range(3)}
         assert "no class folder" in refused(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
 
+    def test_images_beside_the_class_folders(self, tmp_path):
+        files = flat_files() | {"stray.png": picture()}
+        assert "'stray.png' lies in no class folder" in refused(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
+
     def test_only_one_class(self, tmp_path):
-        files = {f"cat/{number}.png": picture(number) for number in range(3)}
+        files = {f"train/cat/{number}.png": picture(number) for number in range(3)}
         assert "only one class" in refused(make_zip(tmp_path / "a.zip", files), tmp_path / "packs")
 
     def test_no_images(self, tmp_path):
         assert "no images" in refused(make_zip(tmp_path / "a.zip", {"cat/a.txt": b"x"}), tmp_path / "packs")
+
+    def test_images_without_labels_that_are_all_broken(self, tmp_path):
+        message = refused(make_zip(tmp_path / "a.zip", {"1.png": b"no", "2.png": b"no"}), tmp_path / "packs")
+        assert "No image can be read" in message
+        assert "1.png: not a readable image" in message
 
     def test_a_test_class_that_training_does_not_have(self, tmp_path):
         files = {f"train/{n}": c for n, c in flat_files(3).items()} | {"test/fox/x.png": picture(9)}
@@ -239,7 +277,7 @@ class TestTrouble:
         assert "Make room" in refused(make_zip(tmp_path / "a.zip", flat_files()), tmp_path / "packs")
 
     def test_an_import_that_is_interrupted_leaves_nothing(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(importing, "_CHUNK", 2)
+        monkeypatch.setattr(importing, "_PROGRESS_EVERY", 2)
 
         def interrupt(_):
             raise KeyboardInterrupt
@@ -250,7 +288,7 @@ class TestTrouble:
 
 
 def test_progress_grows_to_1(tmp_path, monkeypatch):
-    monkeypatch.setattr(importing, "_CHUNK", 3)
+    monkeypatch.setattr(importing, "_PROGRESS_EVERY", 3)
     heard = []
     imported(make_zip(tmp_path / "a.zip", flat_files()), tmp_path / "packs", on_progress=heard.append)
     assert heard == sorted(heard)
@@ -260,6 +298,6 @@ def test_progress_grows_to_1(tmp_path, monkeypatch):
 def test_the_result_does_not_depend_on_the_number_of_threads(tmp_path):
     files = dict(random.Random(0).sample(sorted(flat_files(20).items()), 40))
     source = make_zip(tmp_path / "a.zip", files)
-    packs = {imported(source, tmp_path / "packs", processes=threads).sha256 for threads in (1, 4)}
+    packs = {imported(source, tmp_path / "packs", threads=threads).sha256 for threads in (1, 4)}
     assert len(packs) == 1
     assert torch.is_tensor(load_pack(next((tmp_path / "packs").iterdir())).train.pixels)

@@ -1,5 +1,7 @@
 """Packs: named by their content, verified, memory-mapped, complete or not there."""
 
+import hashlib
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,15 +13,35 @@ import torch
 from worker.simclr.data.pack import PackDamagedError, PackWriter, load_pack
 
 
-def images(count=6, size=8, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+def images(count=6, size=8, seed=0, channels=3):
+    return np.random.default_rng(seed).integers(0, 256, (count, channels, size, size), dtype=np.uint8)
 
 
-def write(packs, *, seed=0, classes=("a", "b")):
-    with PackWriter(packs, classes, 8) as writer:
-        for number, image in enumerate(images(seed=seed)):
+def write(packs, *, seed=0, classes=("a", "b"), channels=3, unlabelled=0):
+    with PackWriter(packs, classes, 8, channels) as writer:
+        for number, image in enumerate(images(seed=seed, channels=channels)):
             writer.add("test" if number < 2 else "train", image, number % 2)
+        for image in images(unlabelled, seed=9, channels=channels):
+            writer.add("unlabelled", image)
         return writer.finish()
+
+
+def write_format_1(packs):
+    """A pack as the first version wrote it: RGB, no third split, hashed over everything in one go."""
+    splits = {"train": images()[2:], "test": images()[:2]}
+    digest = hashlib.sha256(json.dumps([1, ["a", "b"], 8]).encode())
+    for pixels in splits.values():
+        digest.update(np.array([0, 1] * (len(pixels) // 2), dtype="<i8").tobytes())
+        digest.update(pixels.tobytes())
+    directory = packs / digest.hexdigest()
+    directory.mkdir(parents=True)
+    for split, pixels in splits.items():
+        (directory / f"{split}.bin").write_bytes(pixels.tobytes())
+        np.save(directory / f"{split}_labels.npy", np.array([0, 1] * (len(pixels) // 2)))
+    description = {"format": 1, "sha256": directory.name, "classes": ["a", "b"], "image_size": 8, "channels": 3}
+    counts = {f"{split}_images": len(pixels) for split, pixels in splits.items()}
+    (directory / "pack.json").write_text(json.dumps(description | counts))
+    return directory
 
 
 def test_a_pack_gives_back_what_was_written(tmp_path):
@@ -38,6 +60,54 @@ def test_the_name_is_the_hash_of_the_content(tmp_path):
     assert write(tmp_path / "two")[0] == sha256
     assert write(tmp_path / "two", seed=1)[0] != sha256
     assert write(tmp_path / "two", classes=("a", "c"))[0] != sha256
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_a_pack_has_any_number_of_channels_and_images_without_labels(tmp_path, channels):
+    _, directory = write(tmp_path, channels=channels, unlabelled=4)
+    dataset = load_pack(directory, verify=True)
+    assert np.array_equal(dataset.train.pixels.numpy(), images(channels=channels)[2:])
+    assert np.array_equal(dataset.unlabelled.numpy(), images(4, seed=9, channels=channels))
+    assert load_pack(write(tmp_path, channels=channels)[1]).unlabelled is None
+
+
+def test_the_hash_covers_the_channels_and_the_images_without_labels(tmp_path):
+    empty = [PackWriter(tmp_path, ("a",), 8, channels) for channels in (1, 3)]
+    assert len({writer.finish()[0] for writer in empty}) == 2
+    assert write(tmp_path)[0] != write(tmp_path, unlabelled=1)[0]
+
+
+def test_a_pack_of_the_first_format_is_read_and_verified(tmp_path):
+    directory = write_format_1(tmp_path)
+    dataset = load_pack(directory, verify=True)
+    assert np.array_equal(dataset.train.pixels.numpy(), images()[2:])
+    assert dataset.test.labels.tolist() == [0, 1]
+    assert dataset.unlabelled is None
+    content = (directory / "train.bin").read_bytes()
+    (directory / "train.bin").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(PackDamagedError, match="import the dataset again"):
+        load_pack(directory, verify=True)
+
+
+def test_a_pack_of_a_later_format_says_what_to_do(tmp_path):
+    _, directory = write(tmp_path)
+    description = json.loads((directory / "pack.json").read_text()) | {"format": 3}
+    (directory / "pack.json").write_text(json.dumps(description))
+    with pytest.raises(PackDamagedError, match="newer version"):
+        load_pack(directory)
+
+
+@pytest.mark.parametrize(
+    ("split", "image", "label", "reason"),
+    [
+        ("train", images(1)[0], None, "needs a label"),
+        ("train", images(1, channels=1)[0], 0, "in a pack of"),
+        ("unlabelled", images(1, size=9)[0], None, "in a pack of"),
+    ],
+)
+def test_what_does_not_belong_into_the_pack_is_refused(tmp_path, split, image, label, reason):
+    with PackWriter(tmp_path, ("a", "b"), 8) as writer, pytest.raises(ValueError, match=reason):
+        writer.add(split, image, label)
 
 
 def test_writing_the_same_pack_again_keeps_the_first(tmp_path):
@@ -80,9 +150,9 @@ def test_a_pack_that_is_not_finished_is_not_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("file", ["train.bin", "test.bin", "train_labels.npy"])
+@pytest.mark.parametrize("file", ["train.bin", "test.bin", "unlabelled.bin", "train_labels.npy"])
 def test_one_flipped_bit_is_found(tmp_path, file):
-    _, directory = write(tmp_path)
+    _, directory = write(tmp_path, unlabelled=2)
     content = bytearray((directory / file).read_bytes())
     content[-1] ^= 1
     (directory / file).write_bytes(content)
