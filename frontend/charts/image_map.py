@@ -82,7 +82,7 @@ def image_map(
     lines = (
         alt.Chart(links)
         .transform_filter(picked)
-        .mark_rule(strokeWidth=1.2, opacity=0.8)
+        .mark_rule(strokeWidth=1.5, color=palette.BASELINE)
         .encode(x=x, y=y, x2="x2", y2="y2")
     )
     return alt.LayerChart(layer=[dots, lines], height=height)

@@ -28,8 +28,8 @@ def comparison(first: str, second: str, names: Mapping[str, str]) -> None:
 
 
 def compared(one: ClassifierComparison, first: str, second: str) -> str:
-    """Such as: Linear: A is better on 212 images, B on 148 of 10,000: p = 0.0009 (exact McNemar)."""
-    counts = f"{first} is better on {one.only_first_right:,} images, {second} on {one.only_second_right:,}"
+    """Such as: Linear: **A** is better on 212 images, **B** on 148 of 10,000: p = 0.0009 (exact McNemar)."""
+    counts = f"**{first}** is better on {one.only_first_right:,} images, **{second}** on {one.only_second_right:,}"
     return f"{classifier_label(one.classifier)}: {counts} of {one.images:,}: {_p(one.p_value)} (exact McNemar)"
 
 

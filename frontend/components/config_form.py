@@ -15,7 +15,8 @@ from frontend.components.config_fields import (
     transformation_sections,
 )
 from frontend.components.config_values import build, differences, flatten, op_values
-from frontend.components.fields import FieldInputs, sentence
+from frontend.components.fields import draw_section, sentence
+from frontend.components.kept_values import KeptValues
 from frontend.components.transformations import TransformationList
 
 _OPEN_SECTIONS = ("dataset", "augmentation", "training")
@@ -33,17 +34,17 @@ class ConfigForm:
     """One form. Its values live in the session under its name, and outlive a visit to another page."""
 
     def __init__(self, name: str) -> None:
-        self._inputs = FieldInputs(name, flatten(ExperimentConfig()))
+        self._kept = KeptValues(name, flatten(ExperimentConfig()))
         self._ops = TransformationList(name, op_values(ExperimentConfig()))
 
     def prefill(self, config: ExperimentConfig) -> None:
         """Put a config's values in."""
-        self._inputs.put(flatten(config))
+        self._kept.put(flatten(config))
         self._ops.put(op_values(config))
 
     def read(self) -> Draft:
         """The config that the form holds now."""
-        return Draft(*build(self._inputs.read(), self._ops.read()))
+        return Draft(*build(self._kept.read(), self._ops.read()))
 
     def draw(self, datasets: Sequence[str], errors: Mapping[str, str], *, leave_out: Sequence[str] = ()) -> None:
         """Draw the inputs; ``errors`` by path, ``leave_out`` the paths of fields that something else decides."""
@@ -52,17 +53,17 @@ class ConfigForm:
                 st.subheader(section.title, help=section.help)
                 if section.path == "augmentation" and OPS not in leave_out:
                     self._ops.draw(errors)
-                self._inputs.draw(section, errors, datasets, leave_out)
+                draw_section(section, self._kept, errors, datasets, leave_out)
                 continue
             wrong = any(path.startswith(f"{section.path}.") for path in errors)
-            with st.expander(section.title, expanded=wrong, key=self._inputs.key_of(f"{section.path}:open")):
+            with st.expander(section.title, expanded=wrong, key=self._kept.key_of(f"{section.path}:open")):
                 st.caption(section.help)
-                self._inputs.draw(section, errors, datasets, leave_out)
+                draw_section(section, self._kept, errors, datasets, leave_out)
             self._sum_up(section, wrong=wrong)
 
     def _sum_up(self, section: FormSection, *, wrong: bool) -> None:
         """A line on what differs from the defaults in a section that may be closed."""
-        said = differences(section, self._inputs.read())
+        said = differences(section, self._kept.read())
         if wrong:
             st.caption(":red[Something here is to be mended.]")
         elif said:

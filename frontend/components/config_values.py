@@ -130,7 +130,8 @@ def field_errors(errors: Iterable[tuple[Sequence[Any], str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for location, message in errors:
         path = _form_path([str(part) for part in location], message)
-        found[path] = f"{found[path]} {message}" if path in found else message
+        said = message.removeprefix(f"{path} ")
+        found[path] = f"{found[path]} {said}" if path in found else said
     return found
 
 

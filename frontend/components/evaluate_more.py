@@ -8,7 +8,8 @@ from frontend.components import backend
 from frontend.components.config_fields import config_sections
 from frontend.components.config_form import in_words
 from frontend.components.config_values import asked_evaluation, field_errors, flatten
-from frontend.components.fields import FieldInputs
+from frontend.components.fields import draw_section
+from frontend.components.kept_values import KeptValues
 
 _DURING_PRETRAINING = ("evaluation.knn_every_epochs",)
 
@@ -17,12 +18,14 @@ _DURING_PRETRAINING = ("evaluation.knn_every_epochs",)
 def evaluate_more(run: RunRead) -> None:
     """Choose what to measure; a click queues the run again."""
     st.caption("Nothing is trained or measured again; new results join the run's.")
-    inputs = FieldInputs(f"evaluate:{run.id}", flatten(run.config))
+    kept = KeptValues(f"evaluate:{run.id}", flatten(run.config))
     section = next(one for one in config_sections() if one.path == "evaluation")
-    request, errors = asked_evaluation(inputs.read(), run.config)
+    request, errors = asked_evaluation(kept.read(), run.config)
     errors = errors | _refused(run.id, request)
-    ready = [one.name for one in backend.client().datasets() if one.state == "ready"]
-    inputs.draw(section, errors, [name for name in ready if name != run.config.dataset.name], _DURING_PRETRAINING)
+    others = [
+        one.name for one in backend.client().datasets() if one.state == "ready" and one.name != run.config.dataset.name
+    ]
+    draw_section(section, kept, errors, others, _DURING_PRETRAINING)
     if errors:
         st.error(f"Mend this first:\n{in_words(errors)}")
     clicked = st.button("Evaluate", type="primary", icon=":material/query_stats:", disabled=request is None)

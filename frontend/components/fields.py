@@ -1,4 +1,4 @@
-"""The inputs of a form's fields: one widget a kind, each with its error, values kept in the session."""
+"""The inputs of a form's fields: one widget a kind, each with its error."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,53 +7,47 @@ from typing import Any
 import streamlit as st
 
 from frontend.components.config_fields import FormField, FormSection
+from frontend.components.kept_values import KeptValues
 
 _OF_DATASETS = frozenset({"dataset.name", "evaluation.transfer.datasets"})
 """Fields that name datasets."""
 _COLUMNS = 3
 
 
-class FieldInputs:
-    """Widgets for fields by path. A widget's own value is lost when another page is shown; here it is kept."""
+def draw_section(
+    section: FormSection,
+    kept: KeptValues,
+    errors: Mapping[str, str],
+    datasets: Sequence[str],
+    leave_out: Sequence[str] = (),
+) -> None:
+    """The fields of a section, three in a row, then the sections inside it, each with a switch."""
+    draw_fields([field for field in section.fields if field.path not in leave_out], kept, errors, datasets)
+    for inner in section.sections:
+        if inner.optional:
+            kept.ready(inner.path)
+            is_on = st.toggle(inner.title, key=kept.key_of(inner.path), help=inner.help)
+            show_error(errors, inner.path)
+            if not is_on:
+                continue
+        with st.container(border=True):
+            draw_section(inner, kept, errors, datasets, leave_out)
 
-    def __init__(self, form: str, defaults: Mapping[str, Any]) -> None:
-        self._form = form
-        self._kept: dict[str, Any] = st.session_state.setdefault(f"{form}:kept", {})
-        self._paths = list(defaults)
-        for path, default in defaults.items():
-            st.session_state.setdefault(self.key_of(path), self._kept.get(path, default))
 
-    def key_of(self, path: str) -> str:
-        """The key of the widget in the session."""
-        return f"{self._form}:{path}"
-
-    def put(self, values: Mapping[str, Any]) -> None:
-        """Set values by path."""
-        for path, value in values.items():
-            st.session_state[self.key_of(path)] = value
-
-    def read(self) -> dict[str, Any]:
-        """Every value by path."""
-        values = {path: st.session_state[self.key_of(path)] for path in self._paths}
-        self._kept.update(values)
-        return values
-
-    def draw(
-        self, section: FormSection, errors: Mapping[str, str], datasets: Sequence[str], leave_out: Sequence[str] = ()
-    ) -> None:
-        """The fields of a section, three in a row, then the sections inside it, each with a switch."""
-        for row in rows([field for field in section.fields if field.path not in leave_out]):
-            for column, field in zip(st.columns(_COLUMNS), row, strict=False):
-                with column:
-                    draw_field(field, self.key_of(field.path), datasets)
-                    show_error(errors, field.path)
-        for inner in section.sections:
-            if inner.optional:
-                st.toggle(inner.title, key=self.key_of(inner.path), help=inner.help)
-                show_error(errors, inner.path)
-            if not inner.optional or st.session_state[self.key_of(inner.path)]:
-                with st.container(border=True):
-                    self.draw(inner, errors, datasets, leave_out)
+def draw_fields(
+    fields: Sequence[FormField],
+    kept: KeptValues,
+    errors: Mapping[str, str],
+    datasets: Sequence[str] = (),
+    *,
+    below: str = "",
+) -> None:
+    """Fields in rows, each with its error. Where their paths are not whole, they and the errors stand ``below`` one."""
+    for row in rows(fields):
+        for column, field in zip(st.columns(_COLUMNS), row, strict=False):
+            with column:
+                draw_field(field, kept, f"{below}{field.path}", datasets)
+                show_error(errors, f"{below}{field.path}")
 
 
 def rows(fields: Sequence[FormField]) -> list[Sequence[FormField]]:
@@ -62,10 +56,10 @@ def rows(fields: Sequence[FormField]) -> list[Sequence[FormField]]:
     return [kind[start : start + _COLUMNS] for kind in kinds for start in range(0, len(kind), _COLUMNS)]
 
 
-def draw_field(field: FormField, key: str, datasets: Sequence[str] = ()) -> None:
-    """The widget of a field; its value is the session's under ``key``."""
-    shared: dict[str, Any] = {"key": key, "help": field.help}
-    value = st.session_state[key]
+def draw_field(field: FormField, kept: KeptValues, path: str, datasets: Sequence[str] = ()) -> None:
+    """The widget of a field, with the value that is kept under ``path``."""
+    value = kept.ready(path)
+    shared: dict[str, Any] = {"key": kept.key_of(path), "help": field.help}
     match field.kind:
         case "choice":
             st.selectbox(field.label, field.choices, **shared)

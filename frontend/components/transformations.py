@@ -7,45 +7,42 @@ import streamlit as st
 
 from frontend.components.config_fields import OPS, FormSection, transformation_sections
 from frontend.components.config_values import differences
-from frontend.components.fields import draw_field, rows, show_error
+from frontend.components.fields import draw_fields, show_error
+from frontend.components.kept_values import KeptValues
+
+_ORDER = "order"
 
 
 class TransformationList:
     """A list in the session. Each entry has an id, under which its parameters are kept wherever it stands."""
 
     def __init__(self, form: str, default: Sequence[Mapping[str, Any]]) -> None:
-        self._form = form
-        self._kept: dict[str, Any] = st.session_state.setdefault(f"{form}:kept_ops", {})
-        if self._key("") not in st.session_state:
-            st.session_state[self._key("")] = []
+        self._kept = KeptValues(f"{form}:{OPS}", {})
+        if self._kept.key_of(_ORDER) not in st.session_state:
             self.put(default)
-        for entry, name in self._entries:
-            for field in transformation_sections()[name].fields:
-                key = self._key(f"{entry}.{field.key}")
-                st.session_state.setdefault(key, self._kept.get(key, field.default))
 
     @property
     def _entries(self) -> list[tuple[int, str]]:
         """(id, name of the transformation) in order."""
-        return st.session_state[self._key("")]
+        return st.session_state.get(self._kept.key_of(_ORDER), [])
 
-    def _key(self, path: str) -> str:
-        return f"{self._form}:{OPS}:{path}"
+    @_entries.setter
+    def _entries(self, entries: list[tuple[int, str]]) -> None:
+        st.session_state[self._kept.key_of(_ORDER)] = entries
 
     def put(self, ops: Sequence[Mapping[str, Any]]) -> None:
         """Replace the list by these: name and parameters of each."""
-        st.session_state[self._key("")] = []
+        self._entries = []
         for op in ops:
             self._append(op["name"], op)
 
     def read(self) -> list[dict[str, Any]]:
         """Name and parameters of each, in order."""
-        read: list[dict[str, Any]] = []
-        for entry, name in self._entries:
-            values = {f.key: self._key(f"{entry}.{f.key}") for f in transformation_sections()[name].fields}
-            self._kept.update({key: st.session_state[key] for key in values.values()})
-            read.append({"name": name} | {parameter: st.session_state[key] for parameter, key in values.items()})
-        return read
+        values = self._kept.read()
+        return [
+            {"name": name} | {f.key: values[f"{entry}.{f.key}"] for f in transformation_sections()[name].fields}
+            for entry, name in self._entries
+        ]
 
     def draw(self, errors: Mapping[str, str]) -> None:
         """The list, and a box to add to it."""
@@ -60,36 +57,37 @@ class TransformationList:
             index=None,
             placeholder="Add a transformation",
             label_visibility="collapsed",
-            key=self._key("add"),
+            key=self._kept.key_of("add"),
             on_change=self._add,
         )
 
     def _draw_entry(self, position: int, entry: int, section: FormSection, errors: Mapping[str, str]) -> None:
         here = f"{OPS}.{position}"
-        wrong = any(path == here or path.startswith(f"{here}.") for path in errors)
+        own = {
+            f"{entry}{path.removeprefix(here)}": said
+            for path, said in errors.items()
+            if f"{path}.".startswith(f"{here}.")
+        }
         row, up, down, remove = st.columns([12, 1, 1, 1], gap="small", vertical_alignment="top")
-        with row, st.expander(self._title(position, entry, section), expanded=wrong, key=self._key(f"{entry}:open")):
+        open_ = self._kept.key_of(f"{entry}:open")
+        with row, st.expander(self._title(position, entry, section), expanded=bool(own), key=open_):
             st.caption(section.help.replace("``", "`"))
-            show_error(errors, here)
-            for fields in rows(section.fields):
-                for column, field in zip(st.columns(3), fields, strict=False):
-                    with column:
-                        draw_field(field, self._key(f"{entry}.{field.key}"))
-                        show_error(errors, f"{here}.{field.key}")
-        self._button(up, "arrow_upward", f"Move {_name(section.path)} up", entry, -1, disabled=position == 0)
-        last = position == len(self._entries) - 1
-        self._button(down, "arrow_downward", f"Move {_name(section.path)} down", entry, 1, disabled=last)
-        self._button(remove, "close", f"Remove {_name(section.path)}", entry, 0)
+            show_error(own, str(entry))
+            draw_fields(section.fields, self._kept, own, below=f"{entry}.")
+        name, last = _name(section.path), position == len(self._entries) - 1
+        self._button(up, "arrow_upward", f"Move {name} up", entry, -1, disabled=position == 0)
+        self._button(down, "arrow_downward", f"Move {name} down", entry, 1, disabled=last)
+        self._button(remove, "close", f"Remove {name}", entry, 0)
 
     def _title(self, position: int, entry: int, section: FormSection) -> str:
-        values = {f.key: st.session_state[self._key(f"{entry}.{f.key}")] for f in section.fields}
-        said = differences(section, values)
+        values = self._kept.read()
+        said = differences(section, {f.key: values[f"{entry}.{f.key}"] for f in section.fields})
         return f"{position + 1}. {_name(section.path)}" + (f"  :gray[{' · '.join(said)}]" if said else "")
 
     def _button(self, place: Any, icon: str, label: str, entry: int, by: int, *, disabled: bool = False) -> None:
         place.button(
             f":material/{icon}:",
-            key=self._key(f"{entry}:{icon}"),
+            key=self._kept.key_of(f"{entry}:{icon}"),
             help=label,
             disabled=disabled,
             on_click=self._move if by else self._remove,
@@ -98,27 +96,27 @@ class TransformationList:
         )
 
     def _add(self) -> None:
-        name: str | None = st.session_state[self._key("add")]
-        st.session_state[self._key("add")] = None
+        name: str | None = st.session_state[self._kept.key_of("add")]
+        st.session_state[self._kept.key_of("add")] = None
         if name:
             self._append(name, {})
 
     def _append(self, name: str, values: Mapping[str, Any]) -> None:
-        counter = self._key("next")
-        entry = st.session_state.get(counter, 0)
+        counter = self._kept.key_of("next")
+        entry: int = st.session_state.get(counter, 0)
         st.session_state[counter] = entry + 1
-        for field in transformation_sections()[name].fields:
-            st.session_state[self._key(f"{entry}.{field.key}")] = values.get(field.key, field.default)
-        st.session_state[self._key("")] = [*self._entries, (entry, name)]
+        fields = transformation_sections()[name].fields
+        self._kept.put({f"{entry}.{f.key}": values.get(f.key, f.default) for f in fields})
+        self._entries = [*self._entries, (entry, name)]
 
     def _move(self, entry: int, by: int) -> None:
         order = list(self._entries)
         at = next(place for place, one in enumerate(order) if one[0] == entry)
         order.insert(at + by, order.pop(at))
-        st.session_state[self._key("")] = order
+        self._entries = order
 
     def _remove(self, entry: int) -> None:
-        st.session_state[self._key("")] = [one for one in self._entries if one[0] != entry]
+        self._entries = [one for one in self._entries if one[0] != entry]
 
 
 def _name(transformation: str) -> str:

@@ -72,10 +72,10 @@ def _table(runs: Sequence[RunRead]) -> list[RunRead]:
 
 
 def _overlay(runs: Sequence[RunRead]) -> None:
-    st.subheader("Curves of the ticked runs")
     names = _distinct_names(runs)
     if len(runs) == 2 and all(run.state == "succeeded" for run in runs):
         comparison(runs[0].id, runs[1].id, names)
+    st.subheader("Curves of the ticked runs")
     series = {names[run.id]: backend.client().metrics(run.id, max_points=300) for run in runs}
     columns = st.columns(2)
     for place, metric in enumerate(("loss", "knn_top1", "contrastive_accuracy", "images_per_second")):

@@ -139,3 +139,22 @@ def test_the_presets_can_be_launched_as_they_are(client: Client) -> None:
     assert cells == [(a, b) for a in ("crop", "color", "crop + color") for b in ("64", "128")]
     for preset in PRESETS:
         assert (preset.study is None) != (preset.config is None)
+
+
+def test_the_papers_presets_have_its_numbers() -> None:
+    configs = {preset.id: preset.config for preset in PRESETS if preset.config}
+    cifar10, imagenet = configs["cifar10-paper"], configs["imagenet-paper"]
+    for config in (cifar10, imagenet):
+        assert (config.encoder.arch, config.encoder.width, config.head.z_dim) == ("resnet50", 1, 128)
+        assert (config.optimizer.name, config.optimizer.weight_decay, config.optimizer.warmup_epochs) == (
+            "lars",
+            1e-6,
+            10,
+        )
+    assert (cifar10.encoder_stem, imagenet.encoder_stem) == ("cifar", "imagenet")
+    assert (cifar10.training.epochs, cifar10.training.batch_size) == (1000, 1024)
+    assert (imagenet.training.epochs, imagenet.training.batch_size) == (100, 4096)
+    assert (cifar10.peak_learning_rate, imagenet.peak_learning_rate) == pytest.approx((4.0, 4.8))
+    assert (cifar10.loss.temperature, imagenet.loss.temperature) == (0.5, 0.1)
+    assert cifar10.augmentation.label == "crop + flip + color 0.5"
+    assert imagenet.augmentation.label == "crop + flip + color 1 + blur"

@@ -81,9 +81,20 @@ def launch(client: Client, name: str, config: Mapping[str, object]) -> str:
 
 
 def train(
-    client: Client, run_id: str, *, linear: float, knn: float, share: float = 1.0, untrained: float = 0.28
+    client: Client,
+    run_id: str,
+    *,
+    linear: float,
+    knn: float,
+    share: float = 1.0,
+    untrained: float = 0.28,
+    measured: Mapping[str, float] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Play the worker: claim the run and report plausible curves, to the end or up to a share of it."""
+    """Play the worker: claim the run and report plausible curves, to the end or up to a share of it.
+
+    ``measured`` joins the summary, and ``files`` are the artifacts of a run that ends.
+    """
     claim = client.claim(run_id, ClaimRequest(worker_id="lab-1"))
     epochs, steps = claim.config.training.epochs, 8
     reported: list[Event] = [_phase(claim.attempt, 1, "pretraining")]
@@ -110,10 +121,17 @@ def train(
             "images_per_second": 903.0,
         }
         reported.append(
-            SummaryEvent(attempt=claim.attempt, seq=len(reported) + 1, time=time.time(), values=dict(summary))
+            SummaryEvent(
+                attempt=claim.attempt,
+                seq=len(reported) + 1,
+                time=time.time(),
+                values={**summary, **(measured or {})},
+            )
         )
     client.post_events(run_id, EventBatch(attempt=claim.attempt, events=reported))
     if share >= 1:
+        for name, content in (files or {}).items():
+            client.upload_artifact(run_id, claim.attempt, name, content)
         client.end_attempt(run_id, AttemptEnd(attempt=claim.attempt, outcome="succeeded"))
 
 

@@ -57,6 +57,7 @@ def test_ticked_runs_have_their_curves_overlaid(lab: Lab, page: Page, finished_r
     page.get_by_label("Find").press("Enter")
     table = page.get_by_test_id("stDataFrame")
     expect(page.get_by_text(re.compile(f"^{lab.client.runs().total} of"))).to_be_visible()
+    expect(table).to_have_count(1)  # the filtered one has gone
     table.click(position={"x": 17, "y": 53})
     table.click(position={"x": 17, "y": 88})
     expect(page.get_by_role("heading", name="Curves of the ticked runs")).to_be_visible()

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from backend.contracts.config import ExperimentConfig
+from backend.contracts.config import ExperimentConfig, HeadConfig
 from frontend.components.config_fields import all_fields, config_sections, optional_sections
 from frontend.components.config_form import in_words
-from frontend.components.config_values import build, differences, field_errors, flatten, op_values
+from frontend.components.config_values import asked_evaluation, build, differences, field_errors, flatten, op_values
 
 DEFAULTS = flatten(ExperimentConfig())
 DEFAULT_OPS = op_values(ExperimentConfig())
@@ -116,6 +116,33 @@ def test_what_the_backend_names_is_found_in_the_form():
         "augmentation.ops.0": "min_area must not exceed max_area",
         "evaluation.transfer.datasets": "no such dataset",
     }
+
+
+def test_more_evaluation_asks_for_the_fields_that_differ_from_the_runs():
+    config = ExperimentConfig.model_validate({"evaluation": {"projection": {}, "linear": False}})
+    assert asked_evaluation(flatten(config), config) == (None, {})
+    values = flatten(config) | {
+        "evaluation.linear_sgd": True,
+        "evaluation.linear_sgd.epochs": 3,
+        "evaluation.linear": True,
+    }
+    request, errors = asked_evaluation(values, config)
+    assert errors == {}
+    assert request is not None
+    assert request.model_dump(exclude_unset=True) == {
+        "evaluation": {"linear": True, "linear_sgd": {"epochs": 3, "batch_size": 256, "learning_rate": 0.1}}
+    }
+
+
+def test_more_evaluation_that_does_not_fit_the_run_is_named_at_its_field():
+    config = ExperimentConfig(head=HeadConfig(kind="none"))
+    request, errors = asked_evaluation(flatten(config) | {"evaluation.on_z": True}, config)
+    assert request is None
+    assert list(errors) == ["evaluation.on_z"]
+    request, errors = asked_evaluation(
+        flatten(config) | {"evaluation.linear_sgd": True, "evaluation.linear_sgd.epochs": 0}, config
+    )
+    assert (request, errors) == (None, {"evaluation.linear_sgd.epochs": "Must be at least 1."})
 
 
 def test_errors_are_listed_with_the_labels_of_their_fields():

@@ -7,12 +7,14 @@ import pytest
 
 from backend.contracts.augmentation import AugmentationConfig, ColorOp
 from backend.contracts.config import ExperimentConfig
+from backend.contracts.estimates import Estimate
 from backend.contracts.previews import ViewTriple
 from backend.contracts.runs import MetricSeries
 from frontend.charts import palette
 from frontend.charts.curves import curve_points, curves
 from frontend.components import words
 from frontend.components.compositions import axes, compositions, number_of_runs, whole_numbers
+from frontend.components.estimate import estimate_rows
 from frontend.components.runs_table import matching, run_rows
 from frontend.components.views import views_html
 from tests.frontend.results import run
@@ -36,6 +38,62 @@ def test_sizes_shares_and_counts():
         "2,000 runs",
         "2 classes",
     ]
+
+
+def test_large_numbers_are_said_in_words():
+    assert [words.amount(n) for n in (7, 66_048, 11_168_832, 2.5e9)] == [
+        "7",
+        "66 thousand",
+        "11.2 million",
+        "2.5 billion",
+    ]
+
+
+ESTIMATE = Estimate(
+    images=5000,
+    steps_per_epoch=19,
+    steps=570,
+    peak_learning_rate=0.3,
+    encoder_stem="cifar",
+    h_dim=512,
+    z_dim=128,
+    encoder_parameters=11_168_832,
+    head_parameters=328_704,
+    views_per_step=512,
+    candidates_per_anchor=511,
+    batch_norm="Batch statistics: 512 views.",
+    pixel_bytes=15_360_000,
+    seconds=200.0,
+    seconds_source="measured",
+    images_per_second=729.6,
+    measured_runs=2,
+    device="CPU",
+    advice=[],
+)
+
+
+def test_an_estimate_says_what_is_known_in_words():
+    assert estimate_rows(ESTIMATE) == [
+        ("Steps", "570, 19 an epoch"),
+        ("Peak rate", "0.3"),
+        ("Encoder", "11.2 million parameters, stem cifar, h of 512 dimensions"),
+        ("z", "128 dimensions, head of 329 thousand parameters"),
+        ("A step", "512 views, each compared with 511 others"),
+        ("Batch norm", "Batch statistics: 512 views."),
+        ("Images", "5,000, 15.4 MB of pixels on the device"),
+        ("Pretraining", "about 3 min 20 s, measured: 730 images/s in 2 runs on CPU"),
+    ]
+
+
+def test_an_estimate_leaves_out_what_is_unknown_and_says_so_of_the_time():
+    unknown = dict.fromkeys(
+        ("images", "steps_per_epoch", "steps", "encoder_stem", "h_dim", "z_dim", "encoder_parameters", "pixel_bytes"),
+    )
+    found = ESTIMATE.model_copy(update=unknown | {"seconds": None, "seconds_source": "unknown"})
+    rows = dict(estimate_rows(found))
+    assert list(rows) == ["Peak rate", "Encoder", "A step", "Batch norm", "Pretraining"]
+    assert rows["Encoder"].startswith("a net of timm")
+    assert rows["Pretraining"].startswith("time unknown")
 
 
 def test_a_row_of_the_table_holds_what_a_person_compares():
