@@ -66,9 +66,15 @@ class Rows:
             return
         if len(where) and not 0 <= int(where.min()) <= int(where.max()) < int(self._starts[-1]):
             raise IndexError(f"an index beyond the {int(self._starts[-1])} images")
-        for part, start, end in zip(self.parts, self._starts[:-1], self._starts[1:], strict=True):
-            here = ((where >= start) & (where < end)).nonzero().squeeze(1)
-            out.index_copy_(0, here, gather(part, where[here] - start))
+        # Part by part into a block, then into place: index_select copies whole rows, index_copy_ byte by byte.
+        owner = torch.bucketize(where, self._starts[1:], right=True)
+        order = owner.argsort(stable=True)
+        block, filled = torch.empty_like(out), 0
+        for number, part in enumerate(self.parts):
+            inside = where[order[owner[order] == number]] - self._starts[number]
+            gather(part, inside, block[filled : filled + len(inside)])
+            filled += len(inside)
+        torch.index_select(block, 0, order.argsort(), out=out)
 
 
 Pixels = Tensor | Rows

@@ -42,7 +42,7 @@ class Feed:
     def batch(self, step: int) -> Tensor:
         """The images of these rows of the step's batch: uint8 (n, C, H, W) on the device, without waiting for it."""
         if self._pool is None:
-            return self._pixels[self._index(step).to(self._device, non_blocking=True)]
+            return gather(self._pixels, self._index(step).to(self._device, non_blocking=True))
         for ahead in range(step, step + AHEAD + 1):
             if ahead not in self._fetched:
                 self._fetched[ahead] = self._pool.submit(self._gather, self._index(ahead))
