@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from worker.simclr.losses.rows import LossName, Rows, Settings, loss_and_slope
 
-BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
-"""Similarities in a block: what a CPU keeps in its cache, and enough for a GPU to be busy (64 MiB a tensor)."""
+BLOCK_ELEMENTS = {"cpu": 2**21, "cuda": 2**24}
+"""Similarities in a block: enough for two cores and for a GPU to be busy (8 and 64 MiB a tensor, of which three to five are held)."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,13 @@ class _InBlocks(torch.autograd.Function):
         positive = positives(count, vectors.device)
         rows = torch.arange(count, device=vectors.device) if anchors is None else anchors
         total = vectors.new_zeros(()), vectors.new_zeros(()), vectors.new_zeros(())
-        gradient = torch.zeros_like(vectors)  # of the candidates; that of the anchors comes on top
+        gradient = torch.zeros_like(vectors) if needs_gradient else None
         of_anchors: list[Tensor] = []
-        for itself in rows.split(max(1, BLOCK_ELEMENTS.get(vectors.device.type, 2**19) // count)):
-            anchor = vectors[itself] / settings.temperature  # (B, D)
-            block = Rows.of(anchor @ vectors.T, itself[:, None], positive[itself, None])
-            won, entropy = block.won, block.entropy
-            losses, slope = loss_and_slope(block, settings)
-            total = tuple(a + b for a, b in zip(total, (losses.sum(), won, entropy), strict=True))
-            if needs_gradient:
-                gradient.addmm_(slope.T, anchor)
-                of_anchors.append(slope @ vectors)
-        if needs_gradient:
+        for itself in rows.split(max(1, BLOCK_ELEMENTS.get(vectors.device.type, 2**21) // count)):
+            sums, of_anchor = _block(vectors, itself, positive, settings, gradient)
+            total = tuple(a + b for a, b in zip(total, sums, strict=True))
+            of_anchors += of_anchor
+        if gradient is not None:
             gradient.index_add_(0, rows, torch.cat(of_anchors), alpha=1 / settings.temperature)
             ctx.save_for_backward(gradient.div_(count))
         loss, accuracy, entropy = (value / count for value in total)
@@ -118,3 +113,22 @@ class _InBlocks(torch.autograd.Function):
             raise RuntimeError("The contrastive losses have no second derivative: call backward without create_graph")
         (gradient,) = ctx.saved_tensors
         return gradient * gradients[0], None, None, None
+
+
+def _block(
+    vectors: Tensor, itself: Tensor, positive: Tensor, settings: Settings, gradient: Tensor | None
+) -> tuple[tuple[Tensor, Tensor, Tensor], list[Tensor]]:
+    """Loss, anchors won and entropy, each summed over the anchors ``itself`` (B,), and what they add to the gradient.
+
+    The candidates' part of it is added to ``gradient`` (2N, D), the anchors' part (B, D) times the temperature is
+    returned in a list, which is empty if there is no ``gradient``.
+    """
+    anchor = vectors[itself] / settings.temperature  # (B, D)
+    rows = Rows.of(anchor @ vectors.T, itself[:, None], positive[itself, None])
+    won, entropy = rows.won, rows.entropy
+    losses, slope = loss_and_slope(rows, settings)
+    sums = losses.sum(), won, entropy
+    if gradient is None:
+        return sums, []
+    gradient.addmm_(slope.T, anchor)
+    return sums, [slope @ vectors]
