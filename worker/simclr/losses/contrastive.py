@@ -8,6 +8,8 @@ The loss is the *mean* over the 2N anchors, both directions of every pair. The a
 of the two directions, which is twice this value and, for SGD and Adam, twice the gradient (LARS does not notice).
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -57,8 +59,9 @@ def contrastive_loss(
     The sum over them is divided by 2N, so over processes that share the rows, values and gradients add up to those of
     one process that has them all.
 
-    Computed in float32 (float64 for float64 z), also under autocast: bf16 keeps 8 bits, so at temperature 0.1 the
-    logits would be off by up to 0.08. There is no second derivative: asking for it raises RuntimeError.
+    Computed in float32 (float64 for float64 z), also under autocast and where products may be TF32: bf16 keeps 8 bits,
+    so at temperature 0.1 the logits would be off by up to 0.08. There is no second derivative: asking for it raises
+    RuntimeError.
 
     Raises ValueError where the number of rows is odd or less than 4 (one pair has no negatives), and for semi-hard
     mining with NT-Xent, which weighs negatives by itself.
@@ -67,7 +70,7 @@ def contrastive_loss(
         raise ValueError(f"A contrastive loss needs two views of at least two images: 2N >= 4 rows, not {len(z)}")
     if semi_hard and name == "nt_xent":
         raise ValueError("NT-Xent weighs negatives by itself: semi-hard mining is for the other losses")
-    with torch.autocast(z.device.type, enabled=False):
+    with torch.autocast(z.device.type, enabled=False), _float32_products():
         z = z.to(torch.promote_types(z.dtype, torch.float32))
         vectors = functional.normalize(z, dim=1) if normalize else z
         needs_gradient = torch.is_grad_enabled() and vectors.requires_grad
@@ -81,6 +84,17 @@ def contrastive_loss(
 def positives(count: int, device: torch.device) -> Tensor:
     """For each of the 2N rows the row that holds the other view of the same image: (2N,), int64."""
     return torch.arange(count, device=device).roll(count // 2)
+
+
+@contextmanager
+def _float32_products() -> Generator[None]:
+    """Products of float32 matrices are that exact, whatever the process chose for speed."""
+    chosen = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(chosen)
 
 
 class _InBlocks(torch.autograd.Function):
