@@ -8,6 +8,8 @@ The loss is the *mean* over the 2N anchors, both directions of every pair. The a
 of the two directions, which is twice this value and, for SGD and Adam, twice the gradient (LARS does not notice).
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,8 +19,8 @@ from torch.nn import functional
 
 from worker.simclr.losses.rows import LossName, Rows, Settings, loss_and_slope
 
-BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
-"""Similarities in a block: what a CPU keeps in its cache, and enough for a GPU to be busy (64 MiB a tensor)."""
+BLOCK_ELEMENTS = {"cpu": 2**21, "cuda": 2**24}
+"""Similarities in a block: enough for two cores and for a GPU to be busy (8 and 64 MiB a tensor, of which three to five are held)."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ def contrastive_loss(
     The sum over them is divided by 2N, so over processes that share the rows, values and gradients add up to those of
     one process that has them all.
 
-    Computed in float32 (float64 for float64 z), also under autocast: bf16 keeps 8 bits, so at temperature 0.1 the
-    logits would be off by up to 0.08. There is no second derivative: asking for it raises RuntimeError.
+    Computed in float32 (float64 for float64 z), also under autocast and where products may be TF32: bf16 keeps 8 bits,
+    so at temperature 0.1 the logits would be off by up to 0.08. There is no second derivative: asking for it raises
+    RuntimeError.
 
     Raises ValueError where the number of rows is odd or less than 4 (one pair has no negatives), and for semi-hard
     mining with NT-Xent, which weighs negatives by itself.
@@ -67,7 +70,7 @@ def contrastive_loss(
         raise ValueError(f"A contrastive loss needs two views of at least two images: 2N >= 4 rows, not {len(z)}")
     if semi_hard and name == "nt_xent":
         raise ValueError("NT-Xent weighs negatives by itself: semi-hard mining is for the other losses")
-    with torch.autocast(z.device.type, enabled=False):
+    with torch.autocast(z.device.type, enabled=False), _float32_products():
         z = z.to(torch.promote_types(z.dtype, torch.float32))
         vectors = functional.normalize(z, dim=1) if normalize else z
         needs_gradient = torch.is_grad_enabled() and vectors.requires_grad
@@ -83,6 +86,17 @@ def positives(count: int, device: torch.device) -> Tensor:
     return torch.arange(count, device=device).roll(count // 2)
 
 
+@contextmanager
+def _float32_products() -> Generator[None]:
+    """Products of float32 matrices are that exact, whatever the process chose for speed."""
+    chosen = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(chosen)
+
+
 class _InBlocks(torch.autograd.Function):
     """Loss, accuracy and entropy of vectors (2N, D), and their gradient already in the forward pass."""
 
@@ -94,18 +108,13 @@ class _InBlocks(torch.autograd.Function):
         positive = positives(count, vectors.device)
         rows = torch.arange(count, device=vectors.device) if anchors is None else anchors
         total = vectors.new_zeros(()), vectors.new_zeros(()), vectors.new_zeros(())
-        gradient = torch.zeros_like(vectors)  # of the candidates; that of the anchors comes on top
+        gradient = torch.zeros_like(vectors) if needs_gradient else None
         of_anchors: list[Tensor] = []
-        for itself in rows.split(max(1, BLOCK_ELEMENTS.get(vectors.device.type, 2**19) // count)):
-            anchor = vectors[itself] / settings.temperature  # (B, D)
-            block = Rows.of(anchor @ vectors.T, itself[:, None], positive[itself, None])
-            won, entropy = block.won, block.entropy
-            losses, slope = loss_and_slope(block, settings)
-            total = tuple(a + b for a, b in zip(total, (losses.sum(), won, entropy), strict=True))
-            if needs_gradient:
-                gradient.addmm_(slope.T, anchor)
-                of_anchors.append(slope @ vectors)
-        if needs_gradient:
+        for itself in rows.split(max(1, BLOCK_ELEMENTS.get(vectors.device.type, 2**21) // count)):
+            sums, of_anchor = _block(vectors, itself, positive, settings, gradient)
+            total = tuple(a + b for a, b in zip(total, sums, strict=True))
+            of_anchors += of_anchor
+        if gradient is not None:
             gradient.index_add_(0, rows, torch.cat(of_anchors), alpha=1 / settings.temperature)
             ctx.save_for_backward(gradient.div_(count))
         loss, accuracy, entropy = (value / count for value in total)
@@ -118,3 +127,22 @@ class _InBlocks(torch.autograd.Function):
             raise RuntimeError("The contrastive losses have no second derivative: call backward without create_graph")
         (gradient,) = ctx.saved_tensors
         return gradient * gradients[0], None, None, None
+
+
+def _block(
+    vectors: Tensor, itself: Tensor, positive: Tensor, settings: Settings, gradient: Tensor | None
+) -> tuple[tuple[Tensor, Tensor, Tensor], list[Tensor]]:
+    """Loss, anchors won and entropy, each summed over the anchors ``itself`` (B,), and what they add to the gradient.
+
+    The candidates' part of it is added to ``gradient`` (2N, D), the anchors' part (B, D) times the temperature is
+    returned in a list, which is empty if there is no ``gradient``.
+    """
+    anchor = vectors[itself] / settings.temperature  # (B, D)
+    rows = Rows.of(anchor @ vectors.T, itself[:, None], positive[itself, None])
+    won, entropy = rows.won, rows.entropy
+    losses, slope = loss_and_slope(rows, settings)
+    sums = losses.sum(), won, entropy
+    if gradient is None:
+        return sums, []
+    gradient.addmm_(slope.T, anchor)
+    return sums, [slope @ vectors]

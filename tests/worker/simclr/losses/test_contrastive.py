@@ -12,6 +12,7 @@ from pytorch_metric_learning.reducers import MeanReducer
 from tests.worker.simclr.losses.references import explained, table_2
 from worker.simclr.losses import contrastive
 from worker.simclr.losses.contrastive import contrastive_loss
+from worker.simclr.losses.rows import loss_and_slope
 
 LOSSES = [
     ("nt_xent", False),
@@ -277,6 +278,25 @@ def test_similarities_and_log_sum_exp_are_float32_under_autocast():
     logits = (unit @ unit.T / 0.1).float().fill_diagonal_(-torch.inf)  # what autocast would have made of it
     rounded = torch.nn.functional.cross_entropy(logits, contrastive.positives(64, z.device))
     assert abs(rounded - expected.loss) > 1e-4
+
+
+def test_products_are_float32_where_the_process_chose_tf32_which_stays_chosen(monkeypatch):
+    """TF32 keeps 10 bits; a run on a GPU chooses it for the net."""
+    used = []
+
+    def spy(rows, settings):
+        used.append(torch.get_float32_matmul_precision())
+        return loss_and_slope(rows, settings)
+
+    monkeypatch.setattr(contrastive, "loss_and_slope", spy)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        contrastive_loss(views())
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert used == ["highest"]
 
 
 @pytest.mark.parametrize("rows", [0, 2, 5])
