@@ -30,5 +30,5 @@ def test_the_encoder_comes_back_from_its_file_with_what_is_needed_to_build_it(tm
 def test_an_encoder_of_timm_comes_back_too(tmp_path):
     config = ExperimentConfig(encoder=EncoderConfig(arch="timm:test_vit"), dataset=DatasetConfig(image_size=64))
     encoder = untrained_model(config, torch.device("cpu")).encoder
-    list(write_artifacts(tmp_path, encoder, config, {}))
+    list(write_artifacts(tmp_path, encoder, config, {}, {}))
     assert state_sha256(read_encoder(tmp_path / "encoder.safetensors")) == state_sha256(encoder)
