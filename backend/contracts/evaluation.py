@@ -32,7 +32,10 @@ class SemiSupervisedConfig(Section):
         default=(60, 30), min_length=1, max_length=8, description="Epochs of each fine-tuning, in the order of shares."
     )
     batch_size: int = Field(
-        default=256, ge=2, le=65_536, description="Images a step; with fewer labels than that, all of them."
+        default=64,
+        ge=2,
+        le=65_536,
+        description="Images a step; with fewer labels than that, all of them. Large batches of few labels make few steps.",
     )
     learning_rate: float = Field(
         default=0.05, gt=0, le=1000, description="Base learning rate, times batch/256; Nesterov momentum 0.9, no decay."

@@ -53,6 +53,12 @@ def find_misfit(config: ExperimentConfig, facts: ImageFacts) -> Misfit | None:
             "evaluation.knn_neighbors",
             f"is {config.evaluation.knn_neighbors}, more than the {labelled} training images of '{name}'.",
         )
+    probe = config.evaluation.linear_sgd
+    if probe is not None and probe.batch_size > labelled:
+        return Misfit(
+            "evaluation.linear_sgd.batch_size",
+            f"is {probe.batch_size}, more than the {labelled} training images of '{name}'.",
+        )
     return _too_large_a_batch(config, facts)
 
 

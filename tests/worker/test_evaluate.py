@@ -4,12 +4,17 @@ import json
 import signal
 
 import pytest
+import torch
 
+from backend.contracts.config import ExperimentConfig
+from tests.worker.conftest import tiny_config
 from worker import evaluate, train
-from worker.evaluating import keep, read_kept
-from worker.event_log import read_events
+from worker.evaluating import evaluate_run, keep, read_kept
+from worker.event_log import EventLog, read_events
 from worker.pipeline import evaluations
 from worker.pipeline.bench import Measured
+from worker.pipeline.experiment import Experiment
+from worker.simclr.data.dataset import ImageDataset, Images
 
 SGD = {"linear_sgd": {"epochs": 1, "batch_size": 16}}
 
@@ -173,6 +178,22 @@ def test_transfer_without_its_images_is_refused_before_anything_runs(write_confi
         "evaluation.transfer.datasets: 'cifar10' is not at hand: give its images with --transfer cifar10=PATH."
     )
     assert not any(event.kind == "metrics" for event in events)
+
+
+def test_a_run_on_images_without_labels_is_evaluated_on_those_it_transfers_to(tiny_images, tmp_path):
+    nothing = Images(tiny_images.train.pixels[:0], tiny_images.train.labels[:0])
+    unlabelled = ImageDataset(nothing, nothing, (), tiny_images.train.pixels)
+    without = {"linear": False, "untrained_baseline": False, "knn_every_epochs": 0}
+    for number, evaluation in enumerate(({}, {"transfer": {"datasets": ["other"]}})):
+        sections = {"dataset": {"pretrain_on": "unlabelled"}, "evaluation": without | evaluation}
+        config = ExperimentConfig.model_validate(tiny_config(training={"epochs": 1}, **sections))
+        run = Experiment(config, unlabelled, torch.device("cpu"), transfer={"other": (tiny_images, "b")})
+        list(run.pretrain())
+        log = EventLog(tmp_path / "events.jsonl", number + 1)
+        assert list(evaluate_run(run, tmp_path / str(number), log))[-1] == 1
+        log.close()
+        names = {name for name in summary(attempt(tmp_path, number + 1)) if name.endswith("_top1")}
+        assert names == ({"transfer_other_linear_top1"} if evaluation else set())
 
 
 def test_another_pretraining_in_the_same_directory_is_still_refused(write_config, run_dir, tiny_pack, capsys):

@@ -11,7 +11,7 @@ from backend.contracts.config import ExperimentConfig
 from tests.worker.conftest import result_of, tiny_config
 from worker.pipeline import checks, experiment
 from worker.pipeline.build import make_recipe, pretraining_pixels, science_op, used_images
-from worker.pipeline.checks import check_fits
+from worker.pipeline.checks import check_evaluation, check_fits
 from worker.pipeline.errors import ConfigError
 from worker.pipeline.evaluations import planned
 from worker.pipeline.experiment import Experiment, WrongCheckpointError
@@ -228,6 +228,24 @@ def test_a_map_by_umap_is_refused_where_umap_is_not_installed(tiny_images, monke
     monkeypatch.setattr(checks, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"^evaluation\.projection\.method: .*umap-learn"):
         Experiment(config, tiny_images, CPU)
+
+
+def test_colour_or_grey_is_no_question_for_images_without_colours(tiny_images):
+    grey = ImageDataset(
+        Images(tiny_images.train.pixels[:, :1], tiny_images.train.labels), tiny_images.test, tiny_images.classes
+    )
+    with pytest.raises(ConfigError, match=r"^evaluation\.transformations\.tasks: 'color' needs 3 channels"):
+        check_evaluation(make_config(evaluation={"transformations": {}}), grey, {})
+    check_evaluation(make_config(evaluation={"transformations": {"tasks": ["rotation", "sobel"]}}), grey, {})
+
+
+def test_images_without_labels_need_no_more_than_what_they_are_transferred_to(tiny_images):
+    config = make_config(evaluation={"transfer": {"datasets": ["other"]}})
+    nothing = Images(tiny_images.train.pixels[:0], tiny_images.train.labels[:0])
+    unlabelled = ImageDataset(nothing, nothing, ())
+    check_evaluation(config, unlabelled, {"other": tiny_images})
+    with pytest.raises(ConfigError, match=r"^evaluation\.transfer\.datasets"):
+        check_evaluation(config, unlabelled, {})
 
 
 def test_transfer_to_images_that_do_not_fit_the_encoder_is_refused(tiny_images):

@@ -226,7 +226,7 @@ def test_a_failure_is_told_in_a_sentence_with_the_traceback_in_the_log(write_con
     assert main([str(config), str(run_dir), "--data", str(tiny_pack)]) == 1
     events = read_events(run_dir / "events.jsonl")
     assert events[-1].outcome == "failed"
-    assert events[-1].error == "training.batch_size: is 65, more than the 64 training images."
+    assert events[-1].error == "training.batch_size: is 65, more than the 64 training images of 'tiny'."
     assert any(event.kind == "log" and "Traceback" in event.message for event in events)
     assert events[-1].error in capsys.readouterr().err
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from worker.pipeline.build import untrained_model
 from worker.pipeline.experiment import Experiment, near
 from worker.simclr.data.dataset import ImageDataset, Images
+from worker.simclr.data.rows import choose
 from worker.simclr.evaluation.representations import Representations, Space
 from worker.simclr.evaluation.scores import confusion_matrix, per_class_accuracy, top_k
 from worker.simclr.evaluation.supervised import Classifier
@@ -121,4 +122,4 @@ class Bench:
             return images
         rng = generator(self.config.training.seed, 0, f"some images for {use}")
         chosen = torch.randperm(len(images.labels), generator=rng)[:most].sort().values
-        return Images(images.pixels[chosen], images.labels[chosen])
+        return Images(choose(images.pixels, chosen), images.labels[chosen])

@@ -78,11 +78,6 @@ def _check_labelled(config: ExperimentConfig, dataset: ImageDataset) -> None:
             f"evaluation needs two classes or more; these images have {classes}. Images without labels belong into a "
             "folder 'unlabelled'.",
         )
-    if evaluation.linear_sgd is not None and evaluation.linear_sgd.batch_size > images:
-        raise ConfigError(
-            "evaluation.linear_sgd.batch_size",
-            f"is {evaluation.linear_sgd.batch_size}, more than the {images} training images.",
-        )
     if evaluation.semi_supervised is not None:
         for share in evaluation.semi_supervised.label_shares:
             if labels_per_class(images, share, classes) == 0:

@@ -3,6 +3,7 @@
 from backend.contracts.evaluation import SemiSupervisedConfig, SupervisedConfig
 from worker.pipeline.bench import Bench, Measured, judged
 from worker.simclr.data.dataset import Images
+from worker.simclr.data.rows import choose
 from worker.simclr.evaluation.features import extract_features
 from worker.simclr.evaluation.labels import class_balanced
 from worker.simclr.evaluation.steps import Steps, scaled
@@ -35,7 +36,7 @@ def measure_few_labels(
         precision=bench.experiment.recipe.precision,
         seed=bench.seed_for(f"labels {share:g}"),
     )
-    labelled = bench.near(Images(train.pixels[chosen], train.labels[chosen]))
+    labelled = bench.near(Images(choose(train.pixels, chosen), train.labels[chosen]))
     measured = yield from _trained(bench, bench.classifier(pretrained=pretrained), labelled, recipe, name)
     return measured | Measured({f"{name}_labels": len(chosen)})
 

@@ -45,6 +45,7 @@ def test_what_fits_and_how_many_images_an_epoch_has(sections, facts, images):
         ({"training": {"batch_size": 901}, "dataset": {"pretrain_on": "unlabelled"}, "evaluation": OFF}, PHOTOS,
          "training.batch_size"),
         ({"evaluation": {"knn_neighbors": 301}, "dataset": {"train_subset": 300}}, STL10, "evaluation.knn_neighbors"),
+        ({"evaluation": {"linear_sgd": {"batch_size": 5_001}}}, STL10, "evaluation.linear_sgd.batch_size"),
         ({}, STL10._replace(test=0), "dataset.name"),
         ({}, PHOTOS._replace(unlabelled=0), "dataset.name"),
         ({"evaluation": OFF}, PHOTOS, "dataset.pretrain_on"),
