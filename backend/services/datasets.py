@@ -115,10 +115,15 @@ def facts(name: str, stats: DatasetStats) -> ImageFacts:
 def check_transfer(session: Session, config: ExperimentConfig) -> dict[str, str | None]:
     """The packs of the datasets in ``evaluation.transfer`` by name, kept from removal until the commit.
 
-    Raises InvalidError, naming the field below ``config``, where one is not there or not ready.
+    Raises InvalidError, naming the field below ``config``, where one is not there, not ready, or without labels.
     """
-    names = config.evaluation.transfer.datasets if config.evaluation.transfer else ()
-    return {name: _ready(session, name, "config.evaluation.transfer.datasets")[0].pack_sha256 for name in names}
+    field, packs = "config.evaluation.transfer.datasets", dict[str, str | None]()
+    for name in config.evaluation.transfer.datasets if config.evaluation.transfer else ():
+        dataset, stats = _ready(session, name, field)
+        if stats.train_images == 0 or stats.test_images == 0:
+            raise InvalidError.field(field, f"'{name}' has no labelled training and test images to be evaluated on")
+        packs[name] = dataset.pack_sha256
+    return packs
 
 
 def _ready(session: Session, name: str, field: str) -> tuple[DatasetRead, DatasetStats]:

@@ -70,6 +70,6 @@ def _head(head: HeadConfig, h_dim: int) -> int:
         case "hidden":
             return parameters + 2 * sum(hidden)
         case "all":
-            return parameters + 2 * sum(dims[1:])
+            return parameters + 2 * sum(hidden) + head.z_dim  # the last one is scaled, not shifted
         case "none":
             return parameters + sum(dims[1:])

@@ -15,14 +15,11 @@ class OfClassifier:
 
 
 def read_classifiers(evaluation: bytes) -> dict[str, OfClassifier]:
-    """``evaluation.json`` by classifier: {"classifiers": {name: {"confusion_matrix": ..., "per_class_accuracy": ...}}},
-    or {"confusion": {name: ...}, "per_class": {name: ...}}.
-    """
-    content = _object(evaluation)
-    parts = content.get("classifiers", {})
-    matrices = content.get("confusion", {}) | {name: one.get("confusion_matrix") for name, one in parts.items()}
-    of_classes = content.get("per_class", {}) | {name: one.get("per_class_accuracy") for name, one in parts.items()}
-    found = {name: OfClassifier(matrices.get(name), of_classes.get(name)) for name in matrices | of_classes}
+    """``evaluation.json`` by classifier: {"classifiers": {name: {"confusion_matrix": ..., "per_class_accuracy": ...}}}."""
+    parts = _object(evaluation).get("classifiers", {})
+    found = {
+        name: OfClassifier(one.get("confusion_matrix"), one.get("per_class_accuracy")) for name, one in parts.items()
+    }
     return {name: one for name, one in found.items() if one.confusion or one.per_class}
 
 
@@ -62,7 +59,7 @@ class ImageMap:
 def read_map(projection: bytes) -> ImageMap | None:
     """The map; None where it holds no image."""
     content = _object(projection)
-    images: list[dict[str, Any]] = content.get("images") or content.get("points") or []
+    images: list[dict[str, Any]] = content.get("images", [])
     if not images:
         return None
     return ImageMap(str(content.get("method", "")), read_classes(projection), images, content.get("sheet"))

@@ -7,6 +7,9 @@ from frontend.components import backend, links, run_parts, words
 from frontend.components.evaluate_more import evaluate_more
 from frontend.components.run_evaluations import evaluations
 
+_EVALUATED = "encoder_sha256_after_evaluation"
+"""What the summary holds once every evaluation is done: of a run that has succeeded, though a later one may have failed."""
+
 
 def show() -> None:
     """The whole page, for the run that the address names."""
@@ -56,7 +59,7 @@ def _buttons(run: RunRead) -> None:
         )
         if resume and backend.tried(client.resume_run, run.id):
             st.rerun()
-        can_evaluate = words.has_ended(run) and "knn_top1" in run.summary
+        can_evaluate = words.has_ended(run) and _EVALUATED in run.summary
         more = st.button(
             "Evaluate more",
             icon=":material/query_stats:",

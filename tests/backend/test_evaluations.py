@@ -162,6 +162,16 @@ def test_a_dataset_to_transfer_to_must_be_ready_and_stays_while_a_run_needs_it(c
     client.delete_dataset("pets")
 
 
+def test_a_dataset_without_labels_is_none_to_transfer_to(client: Client) -> None:
+    client.upload_dataset("pets", iter([GOOD]))
+    unlabelled = STATS.model_copy(update={"train_images": 0, "test_images": 0, "unlabelled_images": 360, "classes": []})
+    client.report_import("pets", ImportReport(state="ready", progress=1.0, pack_sha256="1" * 64, stats=unlabelled))
+    request = RunCreate.model_validate({"config": {"evaluation": {"transfer": {"datasets": ["pets"]}}}})
+    error = refusal(lambda: client.launch_run(request))
+    assert error.problem.errors[0].field == "config.evaluation.transfer.datasets"
+    assert "no labelled" in error.problem.errors[0].message
+
+
 def test_a_resumed_run_transfers_to_the_images_that_are_there_now(client: Client) -> None:
     import_dataset(client, "pets", "1" * 64)
     request = RunCreate.model_validate({"config": {"evaluation": {"transfer": {"datasets": ["pets"]}}}})

@@ -70,15 +70,9 @@ def test_the_geometry_of_h_is_said_as_far_as_it_was_measured():
     assert geometry({"loss": 1.0, "feature_dim": 512}) == ""
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"classifiers": {"knn": {"confusion_matrix": MATRIX, "per_class_accuracy": [0.8, 0.8, None]}}},
-        {"confusion": {"knn": MATRIX}, "per_class": {"knn": [0.8, 0.8, None]}, "classes": CLASSES},
-    ],
-)
-def test_the_details_of_classifiers_are_read_from_either_form(content: dict[str, Any]):
-    (name,) = found = read_classifiers(json.dumps(content).encode())
+def test_the_details_of_classifiers_are_read_and_chance_is_the_most_frequent_class():
+    details = {"knn": {"confusion_matrix": MATRIX, "per_class_accuracy": [0.8, 0.8, None]}, "other": {}}
+    (name,) = found = read_classifiers(json.dumps({"classes": CLASSES, "classifiers": details}).encode())
     assert name == "knn"
     assert (found["knn"].confusion, found["knn"].per_class) == (MATRIX, [0.8, 0.8, None])
     assert chance(found) == pytest.approx(10 / 15)

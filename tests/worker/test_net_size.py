@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from backend.contracts.config import ExperimentConfig
 from backend.services.net_size import NetSize, net_size
@@ -12,12 +13,20 @@ HEADS = [
     {"kind": "linear", "output_dim": 32},
     {"kind": "none"},
     {"hidden_dim": 48, "output_dim": 7},
+    {"hidden_layers": 3, "batch_norm": "all"},
+    {"hidden_layers": 2, "batch_norm": "none"},
+    {"kind": "linear", "batch_norm": "all"},
+    {"kind": "linear", "batch_norm": "none"},
 ]
 ENCODERS = [
     {"arch": arch, "width": width, "stem": stem}
-    for arch, width in (("resnet18", 0.25), ("resnet34", 0.1), ("resnet50", 0.125))
+    for arch, width in (("resnet18", 0.25), ("resnet34", 0.1), ("resnet50", 0.125), ("resnet101", 0.0625))
     for stem in ("cifar", "imagenet", "stride2")
 ]
+
+
+def learned(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 @pytest.mark.parametrize(
@@ -30,8 +39,8 @@ def test_the_formula_counts_what_the_net_has(encoder: dict, head: dict):
     assert net_size(config) == NetSize(
         h_dim=h.shape[1],
         z_dim=model.head(h).shape[1],
-        encoder_parameters=sum(parameter.numel() for parameter in model.encoder.parameters()),
-        head_parameters=sum(parameter.numel() for parameter in model.head.parameters()),
+        encoder_parameters=learned(model.encoder),
+        head_parameters=learned(model.head),
     )
 
 
