@@ -94,7 +94,7 @@ def test_a_run_launched_from_the_form_shows_up_live_and_is_stopped(lab: Lab, pag
     expect(page.get_by_text(re.compile("50%, 30 s left"))).to_be_visible()
     expect(plots(page)).to_have_count(4)
 
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Stop").click()  # not Streamlit's own
     expect(page.get_by_text(re.compile("writes a checkpoint and then stops"))).to_be_visible()
     lab.client.end_attempt(run.id, AttemptEnd(attempt=1, outcome="stopped"))
     page.get_by_role("button", name="Resume").click()

@@ -57,6 +57,8 @@ def test_an_undisturbed_run_needs_one_attempt_and_leaves_its_files(lab: RunningL
         "config.json",
         "encoder.safetensors",
         "report.json",
+        "evaluation.json",
+        "predictions.json",
     }
 
 
