@@ -8,7 +8,7 @@ import pandas as pd
 from backend.contracts.runs import MetricSeries
 
 TITLES: Mapping[str, str] = {
-    "loss": "Loss (NT-Xent)",
+    "loss": "Loss",
     "contrastive_accuracy": "Contrastive accuracy",
     "knn_top1": "kNN accuracy",
     "images_per_second": "Images per second",

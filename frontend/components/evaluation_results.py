@@ -14,6 +14,7 @@ _NAMES = {
     "linear_sgd": "Linear (SGD)",
     "supervised": "Supervised, all labels",
 }
+_ORDER = ("kNN", "Linear (L-BFGS)", "Linear (SGD)", "Fine-tuned", "Supervised", "Transfer", "Transformation")
 _TASKS = {
     "color": "colour or grey",
     "rotation": "rotation",
@@ -32,7 +33,13 @@ def evaluation_rows(summary: Mapping[str, Any], chance: float | None = None) -> 
         for name, column, known_chance in _place(key):
             row = rows.setdefault(name, {"name": name, "chance": chance if known_chance else None})
             row[column] = value
-    return pd.DataFrame(list(rows.values()), columns=["name", *COLUMNS])
+    ordered = sorted(rows.values(), key=lambda row: _rank(row["name"]))
+    return pd.DataFrame(ordered, columns=["name", *COLUMNS])
+
+
+def _rank(name: str) -> int:
+    """The usual evaluations first, whenever they were done."""
+    return next((place for place, start in enumerate(_ORDER) if name.startswith(start)), len(_ORDER))
 
 
 def _place(key: str) -> Iterator[tuple[str, str, bool]]:

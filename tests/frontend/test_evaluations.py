@@ -29,6 +29,7 @@ def data_of(spec: dict[str, Any], layer: int) -> list[dict[str, Any]]:
 
 def test_accuracies_stand_in_a_row_for_each_evaluation_and_a_column_for_each_net():
     summary = {
+        "transformation_rotation_h": 0.9,
         "knn_top1": 0.5,
         "z_knn_top1": 0.4,
         "untrained_knn_top1": 0.2,
@@ -39,7 +40,6 @@ def test_accuracies_stand_in_a_row_for_each_evaluation_and_a_column_for_each_net
         "supervised_top1": 0.8,
         "transfer_my_pets_linear_top1": 0.7,
         "untrained_transfer_my_pets_linear_top1": 0.6,
-        "transformation_rotation_h": 0.9,
         "transformation_rotation_z": 0.5,
         "transformation_rotation_chance": 0.25,
         "loss": 3.0,
@@ -47,6 +47,7 @@ def test_accuracies_stand_in_a_row_for_each_evaluation_and_a_column_for_each_net
         "collapsed": 0,
     }
     rows = evaluation_rows(summary, chance=0.15).set_index("name")
+    assert list(rows.index)[:1] + list(rows.index)[-1:] == ["kNN", "Transformation: rotation"]
     told = {name: {key: value for key, value in row.items() if value == value} for name, row in rows.iterrows()}
     assert told == {
         "kNN": {"h": 0.5, "z": 0.4, "untrained": 0.2, "chance": 0.15},

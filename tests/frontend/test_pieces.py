@@ -141,7 +141,7 @@ def test_curves_hold_every_run_under_its_name():
     assert points["run"].tolist() == ["a", "a", "b", "b"]
     spec = curves(points, "loss", ["a", "b"]).to_dict()
     assert spec["encoding"]["color"]["scale"]["domain"] == ["a", "b"]
-    assert spec["encoding"]["y"]["title"] == "Loss (NT-Xent)"
+    assert spec["encoding"]["y"]["title"] == "Loss"
     assert len(curve_points({"a": series}, "knn_top1")) == 0
 
 
