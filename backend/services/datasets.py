@@ -115,10 +115,21 @@ def facts(name: str, stats: DatasetStats) -> ImageFacts:
 def check_transfer(session: Session, config: ExperimentConfig) -> dict[str, str | None]:
     """The packs of the datasets in ``evaluation.transfer`` by name, kept from removal until the commit.
 
-    Raises InvalidError, naming the field below ``config``, where one is not there or not ready.
+    Raises InvalidError, naming the field below ``config``, where one is not there, not ready, without labels, or of
+    other channels than the run's own images.
     """
-    names = config.evaluation.transfer.datasets if config.evaluation.transfer else ()
-    return {name: _ready(session, name, "config.evaluation.transfer.datasets")[0].pack_sha256 for name in names}
+    field, packs = "config.evaluation.transfer.datasets", dict[str, str | None]()
+    _, own = _ready(session, config.dataset.name, "config.dataset.name")
+    for name in config.evaluation.transfer.datasets if config.evaluation.transfer else ():
+        dataset, stats = _ready(session, name, field)
+        if stats.train_images == 0:
+            raise InvalidError.field(field, f"'{name}' has no labels")
+        if stats.channels != own.channels:
+            raise InvalidError.field(
+                field, f"'{name}' has {stats.channels} channel(s), '{config.dataset.name}' has {own.channels}"
+            )
+        packs[name] = dataset.pack_sha256
+    return packs
 
 
 def _ready(session: Session, name: str, field: str) -> tuple[DatasetRead, DatasetStats]:

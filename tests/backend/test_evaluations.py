@@ -162,6 +162,22 @@ def test_a_dataset_to_transfer_to_must_be_ready_and_stays_while_a_run_needs_it(c
     client.delete_dataset("pets")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"channels": 1}, "'pets' has 1 channel"), ({"train_images": 0, "unlabelled_images": 9}, "'pets' has no labels")],
+)
+def test_a_run_cannot_transfer_to_images_without_labels_or_of_other_channels(
+    client: Client, change: dict[str, int], words: str
+) -> None:
+    client.upload_dataset("pets", iter([GOOD]))
+    stats = STATS.model_copy(update=change)
+    client.report_import("pets", ImportReport(state="ready", progress=1.0, pack_sha256="1" * 64, stats=stats))
+    request = RunCreate.model_validate({"config": {"evaluation": {"transfer": {"datasets": ["pets"]}}}})
+    error = refusal(lambda: client.launch_run(request)).problem.errors[0]
+    assert error.field == "config.evaluation.transfer.datasets"
+    assert words in error.message
+
+
 def test_a_resumed_run_transfers_to_the_images_that_are_there_now(client: Client) -> None:
     import_dataset(client, "pets", "1" * 64)
     request = RunCreate.model_validate({"config": {"evaluation": {"transfer": {"datasets": ["pets"]}}}})
