@@ -1,16 +1,15 @@
 """Previews: some images and their two views as pictures, exactly as a step of the run will see them."""
 
 import base64
-import io
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image
 from torch import Tensor
 
 from backend.contracts.config import DatasetConfig
 from backend.contracts.previews import PreviewJob, ViewsPreview, ViewTriple
 from worker.datasets import load_dataset
+from worker.pipeline.picture import png
 from worker.pipeline.preview import preview_views
 from worker.simclr.data.dataset import ImageDataset
 
@@ -28,9 +27,9 @@ def draw(job: PreviewJob, packs_dir: Path) -> ViewsPreview:
         items=[
             ViewTriple(
                 label=dataset.classes[label] if label >= 0 else "",
-                image_png=_png(image),
-                view1_png=_png(first),
-                view2_png=_png(second),
+                image_png=_text(image),
+                view1_png=_text(first),
+                view2_png=_text(second),
             )
             for image, first, second, label in columns
         ]
@@ -45,9 +44,6 @@ def _images(name: str, image_size: int, pack_sha256: str | None, packs_dir: Path
     return load_dataset(config, data, packs=packs_dir)[0]
 
 
-def _png(pixels: Tensor) -> str:
-    """An image, uint8 (C, H, W), as base64 PNG: of three channels or more the first three as RGB, else the first in grey."""
-    file = io.BytesIO()
-    shown = pixels[:3].permute(1, 2, 0) if len(pixels) >= 3 else pixels[0]
-    Image.fromarray(shown.contiguous().numpy()).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+def _text(pixels: Tensor) -> str:
+    """An image, uint8 (C, H, W), as base64 PNG."""
+    return base64.b64encode(png(pixels)).decode()

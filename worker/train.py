@@ -42,7 +42,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m worker.train", description="Pretrain and evaluate one encoder.")
     parser.add_argument("config", type=Path, help="the experiment config, a JSON file")
     parser.add_argument("run_dir", type=Path, help="folder of the run, made if need be; a run in it is resumed")
-    parser.add_argument("--data", type=Path, help="a pack, or a zip or folder of images; not needed for 'shapes'")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="a pack, or a zip or folder of images; not needed for 'shapes' and for known datasets, which are downloaded",
+    )
     parser.add_argument(
         "--transfer",
         action="append",

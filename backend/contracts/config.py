@@ -25,7 +25,8 @@ class DatasetConfig(Section):
     """Which images, at which size, and how many of them."""
 
     name: DatasetName = Field(
-        default="shapes", description="'shapes', 'cifar10', 'cifar100' or a dataset you imported."
+        default="shapes",
+        description="'shapes', or a dataset that was imported: your own, or a known one such as 'cifar10' or 'stl10'.",
     )
     image_size: int = Field(
         default=32, ge=8, le=512, description="Side of the square images the encoder sees, in pixels."

@@ -76,7 +76,7 @@ def _without_labels(config: ExperimentConfig, facts: ImageFacts) -> Misfit | Non
     evaluation = config.evaluation
     wanted = {
         "linear": evaluation.linear,
-        "untrained_baseline": evaluation.untrained_baseline,
+        "untrained_baseline": evaluation.untrained_baseline and evaluation.transfer is None,
         "knn_every_epochs": evaluation.knn_every_epochs > 0,
         "on_z": evaluation.on_z,
         "linear_sgd": evaluation.linear_sgd is not None,

@@ -115,13 +115,19 @@ def facts(name: str, stats: DatasetStats) -> ImageFacts:
 def check_transfer(session: Session, config: ExperimentConfig) -> dict[str, str | None]:
     """The packs of the datasets in ``evaluation.transfer`` by name, kept from removal until the commit.
 
-    Raises InvalidError, naming the field below ``config``, where one is not there, not ready, or without labels.
+    Raises InvalidError, naming the field below ``config``, where one is not there, not ready, without labels, or of
+    other channels than the run's own images.
     """
     field, packs = "config.evaluation.transfer.datasets", dict[str, str | None]()
+    _, own = _ready(session, config.dataset.name, "config.dataset.name")
     for name in config.evaluation.transfer.datasets if config.evaluation.transfer else ():
         dataset, stats = _ready(session, name, field)
         if stats.train_images == 0 or stats.test_images == 0:
             raise InvalidError.field(field, f"'{name}' has no labelled training and test images to be evaluated on")
+        if stats.channels != own.channels:
+            raise InvalidError.field(
+                field, f"'{name}' has {stats.channels} channel(s), '{config.dataset.name}' has {own.channels}"
+            )
         packs[name] = dataset.pack_sha256
     return packs
 

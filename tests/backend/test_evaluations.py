@@ -162,14 +162,23 @@ def test_a_dataset_to_transfer_to_must_be_ready_and_stays_while_a_run_needs_it(c
     client.delete_dataset("pets")
 
 
-def test_a_dataset_without_labels_is_none_to_transfer_to(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": 1}, "'pets' has 1 channel"),
+        ({"train_images": 0, "unlabelled_images": 9}, "'pets' has no labelled"),
+    ],
+)
+def test_a_run_cannot_transfer_to_images_without_labels_or_of_other_channels(
+    client: Client, change: dict[str, int], words: str
+) -> None:
     client.upload_dataset("pets", iter([GOOD]))
-    unlabelled = STATS.model_copy(update={"train_images": 0, "test_images": 0, "unlabelled_images": 360, "classes": []})
-    client.report_import("pets", ImportReport(state="ready", progress=1.0, pack_sha256="1" * 64, stats=unlabelled))
+    stats = STATS.model_copy(update=change)
+    client.report_import("pets", ImportReport(state="ready", progress=1.0, pack_sha256="1" * 64, stats=stats))
     request = RunCreate.model_validate({"config": {"evaluation": {"transfer": {"datasets": ["pets"]}}}})
-    error = refusal(lambda: client.launch_run(request))
-    assert error.problem.errors[0].field == "config.evaluation.transfer.datasets"
-    assert "no labelled" in error.problem.errors[0].message
+    error = refusal(lambda: client.launch_run(request)).problem.errors[0]
+    assert error.field == "config.evaluation.transfer.datasets"
+    assert words in error.message
 
 
 def test_a_resumed_run_transfers_to_the_images_that_are_there_now(client: Client) -> None:

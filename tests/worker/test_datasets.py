@@ -2,12 +2,16 @@
 
 import io
 import zipfile
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from backend.contracts.config import DatasetConfig
+from worker import datasets
 from worker.datasets import load_dataset
+from worker.simclr.data.pack import PackWriter
 
 
 def test_shapes_need_no_data_and_are_rendered_at_the_configs_size(tmp_path):
@@ -18,7 +22,29 @@ def test_shapes_need_no_data_and_are_rendered_at_the_configs_size(tmp_path):
 
 def test_any_other_dataset_without_images_says_how_to_give_them(tmp_path):
     with pytest.raises(ValueError, match="--data with a zip or folder"):
-        load_dataset(DatasetConfig(name="cifar10"), None, packs=tmp_path)
+        load_dataset(DatasetConfig(name="mine"), None, packs=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "asked", "imported"), [("stl10", 64, 96), ("cifar10", 32, 32), ("svhn", 48, 48)])
+def test_a_known_dataset_is_imported_by_its_name_at_its_own_size_or_a_larger_one(
+    tiny_pack, tmp_path, monkeypatch, name, asked, imported
+):
+    calls = []
+
+    def import_known(*args, **options):
+        calls.append((args, options["image_size"]))
+        return SimpleNamespace(directory=write_pack(tmp_path, options["image_size"]))
+
+    monkeypatch.setattr(datasets, "import_known", import_known)
+    dataset, _ = load_dataset(DatasetConfig(name=name, image_size=asked), None, packs=tmp_path / "packs")
+    assert calls == [((name, tmp_path / "packs", tmp_path / "downloads"), imported)]
+    assert dataset.train.pixels.shape[-1] == imported
+
+
+def write_pack(packs, image_size):
+    with PackWriter(packs, ("a",), image_size) as writer:
+        writer.add("train", np.zeros((3, image_size, image_size), np.uint8), 0)
+        return writer.finish()[1]
 
 
 def test_a_pack_is_known_by_its_hash(tiny_pack, tmp_path):

@@ -8,19 +8,17 @@ import torch
 
 from backend.contracts.augmentation import AugmentationOp
 from backend.contracts.config import ExperimentConfig
-from tests.worker.conftest import result_of, tiny_config
+from tests.worker.conftest import tiny_config
 from worker.pipeline import checks, experiment
-from worker.pipeline.build import make_recipe, pretraining_pixels, science_op, used_images
+from worker.pipeline.build import make_recipe, science_op, used_images
 from worker.pipeline.checks import check_evaluation, check_fits
 from worker.pipeline.errors import ConfigError
-from worker.pipeline.evaluations import planned
 from worker.pipeline.experiment import Experiment, WrongCheckpointError
 from worker.pipeline.preview import preview_views
 from worker.simclr.augmentation.blur import Blur
 from worker.simclr.augmentation.color import Color
 from worker.simclr.augmentation.crop import Crop, Flip
 from worker.simclr.data.dataset import ImageDataset, Images
-from worker.simclr.training.batches import BatchOrder
 
 CPU = torch.device("cpu")
 KINDS = get_args(AugmentationOp)[0]
@@ -128,93 +126,10 @@ def test_a_config_that_does_not_fit_the_images_or_the_machine_is_refused_by_fiel
     assert caught.value.field == field
 
 
-@pytest.fixture
-def with_unlabelled(tiny_images) -> ImageDataset:
-    pixels = torch.randint(256, (40, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    return dataclasses.replace(tiny_images, unlabelled=pixels)
-
-
-@pytest.fixture
-def only_unlabelled(with_unlabelled) -> ImageDataset:
-    nothing = Images(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
-    return ImageDataset(nothing, nothing, (), with_unlabelled.unlabelled)
-
-
-NO_EVALUATION = {"linear": False, "untrained_baseline": False, "knn_every_epochs": 0}
-
-
-@pytest.mark.parametrize("subset", [None, 20])
-@pytest.mark.parametrize("wanted", ["train", "unlabelled", "all"])
-def test_pretraining_draws_from_the_images_that_the_config_names(with_unlabelled, wanted, subset):
-    config = make_config(dataset={"pretrain_on": wanted, "train_subset": subset})
-    used = used_images(config, with_unlabelled)
-    train = used.train.pixels[:]
-    expected = {
-        "train": train,
-        "unlabelled": with_unlabelled.unlabelled,
-        "all": torch.cat([train, with_unlabelled.unlabelled]),
-    }[wanted]
-    assert len(train) == (subset or 64)
-    pixels = pretraining_pixels(config, used)
-    assert torch.equal(pixels[:], expected)
-    experiment = Experiment(config, with_unlabelled, CPU)
-    assert experiment.steps_per_epoch == len(expected) // 16
-    shown = preview_views(config, with_unlabelled, images=16, step=0)
-    drawn = BatchOrder(len(expected), 16, 0).batch(0)
-    assert torch.equal(shown.originals, expected[drawn])
-    assert torch.equal(shown.labels >= 0, drawn < {"train": 999, "unlabelled": 0, "all": len(train)}[wanted])
-
-
-@pytest.mark.parametrize("wanted", ["unlabelled", "all"])
-def test_pretraining_on_images_without_labels_needs_some(tiny_images, wanted):
-    with pytest.raises(ConfigError, match="no images without labels") as caught:
-        Experiment(make_config(dataset={"pretrain_on": wanted}), tiny_images, CPU)
-    assert caught.value.field == "dataset.pretrain_on"
-
-
-def test_a_dataset_without_labels_is_pretrained_on_and_not_evaluated(only_unlabelled):
-    config = make_config(dataset={"pretrain_on": "unlabelled"}, evaluation=NO_EVALUATION, training={"epochs": 1})
-    experiment = Experiment(config, only_unlabelled, CPU)
-    assert len(list(experiment.pretrain())) == 2
-    assert planned(experiment) == []
-    summary = experiment.facts
-    assert summary["loss"] > 0
-    assert (summary["pretraining_images"], summary["train_images"], summary["test_images"]) == (40, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({}, "evaluation.linear"),
-        ({"linear": False}, "evaluation.untrained_baseline"),
-        ({"linear": False, "untrained_baseline": False}, "evaluation.knn_every_epochs"),
-    ],
-)
-def test_missing_labels_are_told_before_anything_runs(only_unlabelled, change, field):
-    with pytest.raises(ConfigError, match="has no labels") as caught:
-        Experiment(make_config(dataset={"pretrain_on": "unlabelled"}, evaluation=change), only_unlabelled, CPU)
-    assert caught.value.field == field
-
-
 def test_images_that_cannot_be_evaluated_are_refused(tiny_images):
     nothing = Images(tiny_images.test.pixels[:0], tiny_images.test.labels[:0])
     with pytest.raises(ConfigError, match=r"^dataset\.name: "):
-        check_fits(make_config(), dataclasses.replace(tiny_images, test=nothing), CPU)
-
-
-@pytest.mark.parametrize("channels", [1, 5])
-def test_images_of_any_number_of_channels_are_trained_on_and_evaluated(tiny_images, channels):
-    def with_channels(images: Images) -> Images:
-        return Images(images.pixels[:, [number % 3 for number in range(channels)]], images.labels)
-
-    dataset = ImageDataset(with_channels(tiny_images.train), with_channels(tiny_images.test), tiny_images.classes)
-    ops = [{"name": name} for name in ("crop", "flip", "blur")]
-    config = make_config(augmentation={"ops": ops}, training={"epochs": 1}, dataset={"image_size": 16})
-    experiment = Experiment(config, dataset, CPU)
-    assert len(list(experiment.pretrain())) == 4
-    found = [result_of(evaluation.measure()) for evaluation in planned(experiment)]
-    assert 0 < found[1].summary["untrained_linear_top1"] <= 1
-    assert preview_views(config, dataset, images=2, step=0).first.shape == (2, channels, 16, 16)
+        check_fits(make_config(), ImageDataset(tiny_images.train, nothing, tiny_images.classes), CPU)
 
 
 def test_images_of_one_class_cannot_be_evaluated(tiny_images):

@@ -1,13 +1,10 @@
 """The map of test images: where each lies in two dimensions, its neighbours, and a sheet of thumbnails."""
 
-import io
 import json
-
-import torch
-from PIL import Image
 
 from backend.contracts.evaluation import ProjectionConfig
 from worker.pipeline.bench import Bench, Measured
+from worker.pipeline.picture import png
 from worker.simclr.evaluation.projection import choose_images, nearest, plane, thumbnail_sheet
 from worker.simclr.evaluation.steps import Steps, scaled
 
@@ -39,12 +36,5 @@ def measure_projection(bench: Bench, section: ProjectionConfig) -> Steps[Measure
             for index, label, (x, y), nearby in rows
         ],
     }
-    files = {"projection.json": json.dumps(content).encode(), SHEET: _png(sheet)}
+    files = {"projection.json": json.dumps(content).encode(), SHEET: png(sheet)}
     return Measured({"projection_method": section.method}, files=files)
-
-
-def _png(pixels: torch.Tensor) -> bytes:
-    """uint8 (C, H, W), of one or three channels, as PNG."""
-    file = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).contiguous().numpy()).save(file, "PNG")
-    return file.getvalue()

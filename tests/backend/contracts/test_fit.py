@@ -82,5 +82,7 @@ def test_without_labels_each_evaluation_on_these_images_is_refused_by_its_name(n
 
 
 def test_without_labels_the_encoder_can_still_be_transferred_to_images_that_have_some():
-    asked = config(dataset={"pretrain_on": "unlabelled", "name": "photos"}, evaluation=OFF | {"transfer": {}})
-    assert find_misfit(asked, PHOTOS) is None
+    for baseline in (False, True):
+        evaluation = OFF | {"transfer": {}, "untrained_baseline": baseline}
+        asked = config(dataset={"pretrain_on": "unlabelled", "name": "photos"}, evaluation=evaluation)
+        assert find_misfit(asked, PHOTOS) is None
