@@ -34,8 +34,12 @@ format: setup ## format and mend what can be mended
 test: lint ## lint, then all tests
 	@$(BIN)/pytest
 
-benchmark: setup ## images/s beside a loop with per-image augmentation and the bare step
+benchmark: setup ## images/s beside lightly, a torchvision loop and the bare step; growth; augmentation; packs
+	@$(BIN)/uv sync --frozen --all-extras --group benchmark --quiet --python $(BIN)/python
 	@$(BIN)/python -m benchmarks.pretraining
+	@$(BIN)/python -m benchmarks.scaling
+	@$(BIN)/python -m benchmarks.augmentation
+	@$(BIN)/python -m benchmarks.packs
 
 clean: ## remove what make made; your data in .simclr-lab stays
 	rm -rf .venv .pytest_cache .ruff_cache
