@@ -90,6 +90,11 @@ class TestLayouts:
         wrapped = {f"my pets/{name}": content for name, content in flat_files().items()}
         assert imported(make_zip(tmp_path / "b.zip", wrapped), tmp_path / "packs").classes == plain.classes
 
+    def test_dots_and_double_slashes_in_names_do_not_matter(self, tmp_path):
+        plain = imported(make_zip(tmp_path / "a.zip", flat_files()), tmp_path / "packs")
+        odd = {f"./{name.replace('/', '//')}": content for name, content in flat_files().items()}
+        assert imported(make_zip(tmp_path / "b.zip", odd), tmp_path / "packs").classes == plain.classes
+
     def test_a_zip_and_the_folder_it_was_made_of_give_the_same_pack(self, tmp_path):
         one = imported(make_zip(tmp_path / "a.zip", flat_files()), tmp_path / "packs")
         two = imported(make_folder(tmp_path / "a", flat_files()), tmp_path / "packs")
