@@ -12,8 +12,8 @@ help: ## list the targets
 setup: .venv/.installed ## install everything into .venv
 
 .venv/.installed: uv.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "SimCLR Lab needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { echo "SimCLR Lab needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(BIN)/python -c 'import importlib.util as u, os, sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 14) and (u.find_spec("pip") or os.path.exists("$(BIN)/uv"))))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv sync --frozen --all-extras --quiet --compile-bytecode --python $(BIN)/python
 	@touch $@

@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -44,8 +45,7 @@ def main() -> int:
         check_python()
         settings = read_settings()
         lock = claim_home(settings.home.absolute())
-        check_port(settings.api_port, "SIMCLR_LAB_API_PORT", "the API")
-        check_port(settings.ui_port, "SIMCLR_LAB_UI_PORT", "the page")
+        check_ports(settings.api_port, settings.ui_port)
     except CannotStartError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
@@ -82,6 +82,7 @@ def claim_home(home: Path) -> IO[str]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         lock = (home / "up.lock").open("a+")
+        tempfile.TemporaryFile(dir=home).close()
     except OSError as error:
         raise CannotStartError(
             f"The data directory {home} cannot be written ({error.strerror}). "
@@ -101,6 +102,14 @@ def claim_home(home: Path) -> IO[str]:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def check_ports(api_port: int, ui_port: int) -> None:
+    """Raise CannotStartError where they are one, or something listens on one of them already."""
+    if api_port == ui_port:
+        raise CannotStartError(f"SIMCLR_LAB_API_PORT and SIMCLR_LAB_UI_PORT are both {api_port}: choose two ports.")
+    check_port(api_port, "SIMCLR_LAB_API_PORT", "the API")
+    check_port(ui_port, "SIMCLR_LAB_UI_PORT", "the page")
 
 
 def check_port(port: int, variable: str, what: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -48,4 +49,7 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: the most that torch held on the GPU so far, or the most that this process held on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count what the parent held before this process began
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

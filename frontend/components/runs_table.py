@@ -10,8 +10,8 @@ from backend.contracts.runs import RunRead
 from frontend.components import words
 
 _COLUMNS = [
+    "state",  # first, as a table that gets the focus selects its first cell, and a selected name is a click
     "name",
-    "state",
     "progress",
     "eta",
     "linear",

@@ -39,14 +39,15 @@ def _now() -> None:
         shown,
         hide_index=True,
         column_config=column_config(),
-        column_order=["name", "state", "progress", "eta", "linear", "knn", "created"],
+        column_order=["state", "name", "progress", "eta", "linear", "knn", "created"],
         on_select="rerun",
         selection_mode="single-cell",
         key="start:runs",
         placeholder="",
     )
-    for row, _ in event.selection.cells:
-        st.switch_page(links.RUN, query_params={"id": runs[row].id})
+    for row, column in event.selection.cells:
+        if column == "name":
+            st.switch_page(links.RUN, query_params={"id": runs[row].id})
     for study in client.studies()[:5]:
         total, done = sum(study.states.values()), study.states.get("succeeded", 0)
         st.page_link(

@@ -119,9 +119,10 @@ def _table(results: StudyResults) -> None:
         key="study:runs",
         placeholder="",
     )
-    st.caption("Click a row to open its run.")
-    for row, _ in event.selection.cells:
-        st.switch_page(links.RUN, query_params={"id": runs[row].id})
+    st.caption("Click a run's state or result to open it.")
+    for row, column in event.selection.cells:
+        if not column.startswith("axis "):  # a table that gets the focus selects its first cell by itself
+            st.switch_page(links.RUN, query_params={"id": runs[row].id})
 
 
 def _progress(study: StudyRead, results: StudyResults | None = None) -> None:

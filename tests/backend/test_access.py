@@ -81,6 +81,15 @@ def test_the_token_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -
     assert list(settings.home.iterdir()) == [file]
 
 
+def test_an_empty_file_is_no_token(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.touch(mode=0o644)
+    made = find_or_make_token(Settings(home=tmp_path, _env_file=None))
+    assert len(made) >= 40
+    assert file.read_text().strip() == made
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_a_token_that_is_given_counts(tmp_path: Path) -> None:
     assert find_or_make_token(Settings(home=tmp_path, token="given", _env_file=None)) == "given"
     assert not (tmp_path / "token").exists()

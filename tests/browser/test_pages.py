@@ -64,13 +64,22 @@ def test_ticked_runs_have_their_curves_overlaid(lab: Lab, page: Page, finished_r
     expect(plots(page)).to_have_count(4)
 
 
+def test_a_tap_on_a_column_sorts_and_opens_no_run(lab: Lab, page: Page, finished_runs: list[RunRead]):
+    page.goto(f"{lab.page}/runs")
+    expect(page.get_by_text(re.compile(f"^{lab.client.runs().total} of"))).to_be_visible()
+    for x in (120, 260, 400):
+        page.get_by_test_id("stDataFrame").click(position={"x": x, "y": 17})  # pressed for no time, as a tap
+        page.wait_for_timeout(700)
+    assert "/runs" in page.url
+
+
 def test_a_click_on_a_name_opens_the_run_with_its_results(lab: Lab, page: Page, finished_runs: list[RunRead]):
     page.goto(f"{lab.page}/runs")
     page.get_by_label("Find").fill("crop and colour")
     page.get_by_label("Find").press("Enter")
     expect(page.get_by_text(re.compile("^1 of"))).to_be_visible()
     expect(page.get_by_test_id("stDataFrame")).to_have_count(1)  # the table of all runs has gone
-    page.get_by_test_id("stDataFrame").click(position={"x": 120, "y": 53})
+    page.get_by_test_id("stDataFrame").click(position={"x": 260, "y": 53})
     expect(page.get_by_role("heading", name="crop and colour")).to_be_visible()
     expect(page.get_by_text("48.0%")).to_be_visible()
     expect(page.get_by_text("untrained: 28.0%")).to_be_visible()

@@ -50,6 +50,11 @@ def test_a_port_that_is_taken(lab: RunningLab, variable: str, what: str):
     assert f"{variable}={port + 1} make up" in line
 
 
+def test_one_port_for_both(lab: RunningLab):
+    line = refusal(lab, SIMCLR_LAB_API_PORT="8777", SIMCLR_LAB_UI_PORT="8777")
+    assert line == "SIMCLR_LAB_API_PORT and SIMCLR_LAB_UI_PORT are both 8777: choose two ports."
+
+
 def test_a_data_directory_that_cannot_be_written(lab: RunningLab, tmp_path: Path):
     (tmp_path / "file").touch()
     line = refusal(lab, SIMCLR_LAB_HOME=str(tmp_path / "file" / "lab"))
