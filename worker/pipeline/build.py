@@ -1,6 +1,7 @@
 """From the sections of a config to the objects of the science."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import torch
 
@@ -131,8 +132,13 @@ def make_learner(
         momentum=config.optimizer.momentum,
         nesterov=config.optimizer.nesterov,
     )
-    steps = make_recipe(config, device).total_steps(images)
-    return Learner(model, optimizer, compiled=is_compiled(config, device, steps))
+    compiled = is_compiled(config, device, make_recipe(config, device).total_steps(images))
+    if compiled and config.training.compile == "auto":
+        dynamo = import_module("torch._dynamo")
+        dynamo.config.suppress_errors = (
+            True  # where nothing can be compiled, for want of a C compiler, it runs as it is
+        )
+    return Learner(model, optimizer, compiled=compiled)
 
 
 def is_compiled(config: ExperimentConfig, device: torch.device, steps: int) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from worker.simclr.losses.contrastive import contrastive_loss
 from worker.simclr.nets.model import Architecture, build_model
 from worker.simclr.training.batches import BatchOrder, train_subset
 from worker.simclr.training.optimizers import parameter_groups
-from worker.simclr.training.pretraining import DivergedError, is_reported, pretrain, train_step
+from worker.simclr.training.pretraining import DivergedError, Learner, is_reported, pretrain, train_step
 
 
 @pytest.fixture
@@ -153,3 +154,16 @@ def test_the_net_of_a_seed_is_always_the_same_and_another_seeds_differs():
     first, again, other = (build_model(Architecture(width=0.0625), seed, CPU) for seed in (0, 0, 1))
     assert torch.equal(first.encoder.conv1.weight, again.encoder.conv1.weight)
     assert not torch.equal(first.encoder.conv1.weight, other.encoder.conv1.weight)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("default")  # torch's compiler warns of itself
+def test_a_compiled_net_takes_the_same_step_and_keeps_the_names_of_its_weights(pixels):
+    plain = new_learner()
+    compiled = Learner(plain.model, plain.optimizer, compiled=True)
+    fresh = new_learner()
+    first = next(pretrain(fresh, pixels, RECIPE)).losses
+    assert next(pretrain(compiled, pixels, RECIPE)).losses == pytest.approx(first, rel=1e-4)
+    assert compiled.model.state_dict().keys() == fresh.model.state_dict().keys()
+    for ours, theirs in zip(compiled.model.parameters(), fresh.model.parameters(), strict=True):
+        assert (ours.grad - theirs.grad).norm() <= 1e-2 * theirs.grad.norm() + 1e-6
