@@ -77,20 +77,14 @@ def find_or_make_token(settings: Settings) -> str:
     if given := settings.token.get_secret_value():
         return given
     path = settings.home / "token"
-    if not path.exists() or not path.read_text().strip():
+    if path.exists() and not path.stat().st_size:
+        path.unlink(missing_ok=True)  # an empty file is no token
+    if not path.exists():
         settings.home.mkdir(parents=True, exist_ok=True)
         draft = settings.home / f".token-{secrets.token_hex(8)}"
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
-        if path.exists():
-            draft.replace(path)  # an empty file is no token
-        else:
-            _publish(draft, path)
+        with suppress(FileExistsError):  # another backend was first: its token counts
+            path.hardlink_to(draft)
+        draft.unlink()
     return path.read_text().strip()
-
-
-def _publish(draft: Path, path: Path) -> None:
-    """Give the draft its name, unless another backend was first: then its token counts."""
-    with suppress(FileExistsError):
-        path.hardlink_to(draft)
-    draft.unlink()
