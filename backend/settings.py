@@ -2,7 +2,6 @@
 
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -84,7 +83,10 @@ def find_or_make_token(settings: Settings) -> str:
         draft = settings.home / f".token-{secrets.token_hex(8)}"
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
-        with suppress(FileExistsError):  # another backend was first: its token counts
+        try:
             path.hardlink_to(draft)
-        draft.unlink()
+        except FileExistsError:
+            pass  # another backend was first: its token counts
+        finally:
+            draft.unlink()
     return path.read_text().strip()
