@@ -80,7 +80,6 @@ def make_protocol(config: ExperimentConfig, device: torch.device) -> Protocol:
         image_size=config.dataset.image_size,
         precision=choose_precision(config.training.precision, device),
         neighbors=config.evaluation.knn_neighbors,
-        seed=config.training.seed,
     )
 
 

@@ -25,7 +25,6 @@ class Protocol:
     image_size: int
     precision: Precision
     neighbors: int
-    seed: int
 
 
 def evaluate_knn(encoder: nn.Module, dataset: ImageDataset, protocol: Protocol) -> Steps[float]:

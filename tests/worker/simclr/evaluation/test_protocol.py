@@ -12,7 +12,7 @@ from worker.simclr.evaluation.features import extract_features, state_sha256
 from worker.simclr.evaluation.protocol import PROBE_AUGMENTATION, Protocol, evaluate_knn
 from worker.simclr.nets.encoders import ResNet
 
-PROTOCOL = Protocol(image_size=8, precision="fp32", neighbors=3, seed=0)
+PROTOCOL = Protocol(image_size=8, precision="fp32", neighbors=3)
 
 
 @pytest.fixture
