@@ -13,6 +13,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.contracts.changes import RunChanges
 from backend.contracts.comparisons import Comparison
 from backend.contracts.datasets import Channels, DatasetCreate, DatasetRead, ImportReport
 from backend.contracts.estimates import Estimate, EstimateRequest
@@ -28,13 +29,19 @@ from backend.contracts.runs import (
     LeaseAnswer,
     LogLine,
     MetricSeries,
+    QueueMove,
+    QueuePlace,
     RunCreate,
     RunPage,
     RunPatch,
     RunRead,
+    SystemSample,
     Transition,
+    Wish,
+    WishAnswer,
 )
 from backend.contracts.studies import Preset, StudyCreate, StudyRead, StudyResults
+from backend.contracts.tokens import TokenCreate, TokenCreated, TokenRead
 from backend.contracts.workers import WorkerBeat, WorkerRead
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -135,9 +142,23 @@ class Client:
         """Ask a run to stop; it keeps a checkpoint."""
         return self._model(RunRead, "POST", f"/runs/{run_id}/stop")
 
-    def resume_run(self, run_id: str) -> RunRead:
-        """Queue a stopped or failed run again; it goes on from its newest checkpoint."""
-        return self._model(RunRead, "POST", f"/runs/{run_id}/resume")
+    def resume_run(self, run_id: str, changes: RunChanges | None = None) -> RunRead:
+        """Queue a run that has ended again; it goes on from its newest checkpoint, perhaps with changes."""
+        body = changes.model_dump(mode="json", exclude_unset=True) if changes else None
+        return self._model(RunRead, "POST", f"/runs/{run_id}/resume", json=body)
+
+    def queue(self) -> list[RunRead]:
+        """The queued runs, the next one first."""
+        return self._list(RunRead, "/queue")
+
+    def queue_place(self, run_id: str) -> QueuePlace:
+        """Where a queued run stands and what it waits for. ApiError 409: it is not queued."""
+        return self._model(QueuePlace, "GET", f"/runs/{run_id}/queue")
+
+    def move_run(self, run_id: str, *, before: str | None = None) -> RunRead:
+        """Move a queued run before another one, or to the end."""
+        move = QueueMove(before=before)
+        return self._model(RunRead, "POST", f"/runs/{run_id}/move", json=move.model_dump(mode="json"))
 
     def clone_run(self, run_id: str) -> RunRead:
         """Queue a new run with the same config."""
@@ -163,9 +184,21 @@ class Client:
         """The exact McNemar test on what two runs predicted. ApiError 409: they cannot be compared."""
         return self._model(Comparison, "GET", f"/runs/{first}/compare/{second}")
 
-    def logs(self, run_id: str, *, after: int = 0, limit: int = 500) -> list[LogLine]:
-        """Log lines with an id above ``after``, oldest first; with ``after=0``, the last ``limit`` lines."""
-        return self._list(LogLine, f"/runs/{run_id}/logs", {"after": after, "limit": limit})
+    def logs(
+        self, run_id: str, *, after: int = 0, limit: int = 500, search: str = "", level: str = ""
+    ) -> list[LogLine]:
+        """Log lines with an id above ``after``, oldest first; with ``after=0``, the last ``limit`` lines.
+
+        ``search``: only lines that hold this text, in any case. ``level``: only lines of this level or a worse one.
+        """
+        params = {"after": after, "limit": limit, "search": search, "level": level}
+        return self._list(
+            LogLine, f"/runs/{run_id}/logs", {name: value for name, value in params.items() if value != ""}
+        )
+
+    def system(self, run_id: str, *, max_points: int = 300) -> list[SystemSample]:
+        """The load that a run has caused, oldest first, thinned to at most ``max_points``."""
+        return self._list(SystemSample, f"/runs/{run_id}/system", {"max_points": max_points})
 
     def transitions(self, run_id: str) -> list[Transition]:
         """The moves of a run from state to state."""
@@ -256,11 +289,47 @@ class Client:
         """Workers heard of in the last day."""
         return self._list(WorkerRead, "/workers")
 
+    def drain_worker(self, worker_id: str) -> None:
+        """Its runs make a checkpoint and go on elsewhere; it takes none until ``undrain_worker``."""
+        self._send("POST", f"/workers/{worker_id}/drain")
+
+    def undrain_worker(self, worker_id: str) -> None:
+        """The worker takes runs again."""
+        self._send("POST", f"/workers/{worker_id}/undrain")
+
+    # Tokens
+
+    def tokens(self) -> list[TokenRead]:
+        """Tokens, oldest first, without their secrets."""
+        return self._list(TokenRead, "/tokens")
+
+    def create_token(self, request: TokenCreate) -> TokenCreated:
+        """Make a token; its secret is in the answer and nowhere else."""
+        return self._model(TokenCreated, "POST", "/tokens", json=request.model_dump(mode="json"))
+
+    def revoke_token(self, token_id: str) -> None:
+        """Nobody gets in with it any more."""
+        self._send("DELETE", f"/tokens/{token_id}")
+
     # The worker's side
 
     def claim(self, run_id: str, request: ClaimRequest) -> Claim:
         """Take the lease on a queued run. ApiError 409 (or 404): there is nothing to do, drop the message."""
         return self._model(Claim, "POST", f"/worker/runs/{run_id}/claim", json=request.model_dump(mode="json"))
+
+    def claim_next(self, request: ClaimRequest) -> Claim | None:
+        """Take the lease on the first queued run that this worker can serve now; None: there is none.
+
+        ApiError 409: the backend does not know this worker (any more): beat first.
+        """
+        response = self._send("POST", "/worker/claim", json=request.model_dump(mode="json"))
+        return Claim.model_validate_json(response.content) if response.content else None
+
+    def wait_for_wish(self, run_id: str, attempt: int, known: Wish, *, seconds: float) -> Wish:
+        """What is wanted of a run, as soon as it is not ``known``, or after so many seconds. ApiError 409 as for events."""
+        params: dict[str, Any] = {"attempt": attempt, "known": known, "seconds": seconds}
+        path = f"/worker/runs/{run_id}/wish"
+        return self._model(WishAnswer, "GET", path, params=params, timeout=seconds + 10).wish
 
     def post_events(self, run_id: str, batch: EventBatch) -> LeaseAnswer:
         """Ship events and renew the lease. ApiError 409: the lease is lost, kill the training process."""

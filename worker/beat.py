@@ -3,9 +3,7 @@
 import logging
 import os
 import platform
-import shutil
 import socket
-import subprocess
 import threading
 from importlib.metadata import version
 
@@ -24,12 +22,18 @@ WORKER_ID = f"{socket.gethostname()}-{os.getpid()}"
 
 def describe_worker() -> WorkerBeat:
     """Describe this machine without loading torch, which takes seconds and memory that the training process needs."""
+    memory, disk = psutil.virtual_memory(), psutil.disk_usage("/")
     return WorkerBeat(
         id=WORKER_ID,
         host=socket.gethostname(),
-        device=_device(),
+        gpus=[],
+        slots_per_gpu=1,
         cores=os.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
+        cpu_percent=psutil.cpu_percent(),
+        memory_bytes=memory.total,
+        memory_used_bytes=memory.total - memory.available,
+        disk_bytes=disk.total,
+        disk_free_bytes=disk.free,
         versions={"python": platform.python_version(), "torch": version("torch"), "simclr_lab": VERSION},
     )
 
@@ -46,15 +50,3 @@ def beat_for_ever(settings: Settings, closing: threading.Event) -> None:
         except (ApiError, BackendUnreachableError, FileNotFoundError) as error:
             LOG.debug("no beat: %s", error)
             closing.wait(1.0)
-
-
-def _device() -> str:
-    """The first GPU's name, or 'CPU'."""
-    if shutil.which("nvidia-smi"):
-        asked = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=False
-        )
-        names = asked.stdout.strip().splitlines() if asked.returncode == 0 else []
-        if names:
-            return names[0]
-    return "CPU"

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from backend.contracts.changes import RunChanges
+
 Phase = Literal["loading", "pretraining", "evaluating"]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -55,6 +57,15 @@ class LogEvent(_Event):
     message: str = Field(max_length=20_000)
 
 
+class EnvironmentEvent(_Event):
+    """What this attempt runs on: with config, seed and the hash of the images, all that is needed to repeat it."""
+
+    kind: Literal["environment"] = "environment"
+    git_commit: str | None = Field(default=None, max_length=200, description="'+' at its end: with changes on top.")
+    packages: dict[Name, str] = Field(description="Versions by name, python among them.")
+    hardware: dict[Name, FiniteFloat | int | str] = Field(description="Processor, cores, memory, GPUs, driver, CUDA.")
+
+
 class CheckpointEvent(_Event):
     """A checkpoint is complete on disk: every event before this one belongs to what it holds."""
 
@@ -82,15 +93,24 @@ class ArtifactEvent(_Event):
 
 
 class EndEvent(_Event):
-    """The last event of an attempt. ``drained`` and ``stopped`` follow a checkpoint."""
+    """The last event of an attempt. ``drained`` and ``stopped`` follow a checkpoint; ``no_space``: the disk is full."""
 
     kind: Literal["end"] = "end"
-    outcome: Literal["succeeded", "failed", "stopped", "drained"]
+    outcome: Literal["succeeded", "failed", "stopped", "drained", "no_space"]
     error: str | None = Field(default=None, max_length=20_000)
+    remedy: RunChanges | None = Field(default=None, description="With these changes it is expected to go on.")
 
 
 Event = Annotated[
-    PhaseEvent | MetricsEvent | ProgressEvent | LogEvent | CheckpointEvent | SummaryEvent | ArtifactEvent | EndEvent,
+    PhaseEvent
+    | MetricsEvent
+    | ProgressEvent
+    | LogEvent
+    | EnvironmentEvent
+    | CheckpointEvent
+    | SummaryEvent
+    | ArtifactEvent
+    | EndEvent,
     Field(discriminator="kind"),
 ]
 

@@ -5,13 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.contracts.changes import RunChanges
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.evaluation import EvaluationConfig
-from backend.contracts.events import Event, Phase
+from backend.contracts.events import Event, FiniteFloat, Name, Phase
 
 RunState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped"]
 ENDED: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped"})
 Tag = Annotated[str, Field(min_length=1, max_length=50)]
+Priority = Annotated[int, Field(ge=-100, le=100, description="Higher goes first in the queue.")]
+Wish = Literal["go_on", "stop", "drain"]
+"""What the backend wants of a running attempt; ``drain``: make a checkpoint and give the run back, it goes on elsewhere."""
 
 
 class _Message(BaseModel):
@@ -27,6 +31,7 @@ class RunCreate(_Message):
     )
     tags: list[Tag] = Field(default_factory=list, max_length=20)
     notes: str = Field(default="", max_length=20_000)
+    priority: Priority = 0
 
 
 class RunPatch(_Message):
@@ -35,12 +40,35 @@ class RunPatch(_Message):
     name: str | None = Field(default=None, min_length=1, max_length=200)
     tags: list[Tag] | None = Field(default=None, max_length=20)
     notes: str | None = Field(default=None, max_length=20_000)
+    priority: Priority | None = None
+
+
+class QueueMove(_Message):
+    """Where a queued run is to stand in the queue. It takes over the priority of its new neighbour."""
+
+    before: str | None = Field(default=None, max_length=100, description="Before this queued run. Empty: at the end.")
+
+
+class QueuePlace(_Message):
+    """Where a queued run stands, and what it waits for."""
+
+    position: int = Field(ge=1, description="1: the next.")
+    can_be_served: bool = Field(description="Whether a worker that is there could take it, sooner or later.")
+    reason: str = Field(description="What it waits for, in words.")
 
 
 class EvaluateRequest(_Message):
     """More evaluation of a finished run: the fields given replace those of the run's ``evaluation``, the rest stays."""
 
     evaluation: EvaluationConfig
+
+
+class RunEnvironment(_Message):
+    """What a run's last attempt ran on."""
+
+    git_commit: str | None
+    packages: dict[str, str]
+    hardware: dict[str, float | int | str]
 
 
 class RunRead(_Message):
@@ -51,12 +79,22 @@ class RunRead(_Message):
     state: RunState
     phase: Phase | None
     progress: float = Field(description="Share done, 0 to 1, over pretraining and evaluation together.")
+    step: int | None = Field(description="Steps of pretraining done.")
+    total_steps: int | None
+    epoch: float | None = Field(description="Epochs done, of config.training.epochs.")
     eta_seconds: float | None
+    priority: int
     config: ExperimentConfig
     summary: dict[str, Any] = Field(
         description="Results by name: linear_top1, knn_top1, loss, images_per_second, ... (accuracies as fractions of 1)."
     )
     attempts: int
+    worker_id: str | None = Field(description="The worker of the last attempt.")
+    gpus: list[int] | None = Field(description="Indices of the worker's GPUs that the last attempt had.")
+    environment: RunEnvironment | None
+    remedy: RunChanges | None = Field(
+        description="Of a failed run: resumed with these changes it is expected to go on."
+    )
     tags: list[str]
     notes: str
     study_id: str | None
@@ -101,6 +139,16 @@ class LogLine(_Message):
     attempt: int
     level: Literal["info", "warning", "error"]
     message: str
+    source: Literal["lab", "output"] = Field(description="'output': what the training process printed.")
+
+
+class SystemSample(_Message):
+    """Load of the machine as a run's training process caused it, by name: ``cpu_percent`` (100: one core),
+    ``memory_bytes``; for GPU number N ``gpuN_percent``, ``gpuN_memory_bytes``, ``gpuN_celsius``, ``gpuN_watts``.
+    """
+
+    time: datetime
+    values: dict[Name, FiniteFloat]
 
 
 class ArtifactRead(_Message):
@@ -127,7 +175,7 @@ class DatasetLocation(_Message):
 
 
 class ClaimRequest(_Message):
-    """A worker asks for a run."""
+    """A worker asks for a run. It has said before, by a beat, what it has to offer."""
 
     worker_id: str = Field(max_length=200)
 
@@ -137,6 +185,7 @@ class Claim(_Message):
 
     run_id: str
     attempt: int
+    gpus: list[int] = Field(description="Indices of the GPUs that are its own until it ends. Empty: the processor.")
     config: ExperimentConfig
     dataset: DatasetLocation
     transfer: list[DatasetLocation] = Field(
@@ -146,23 +195,43 @@ class Claim(_Message):
     lease_seconds: float
 
 
+class OutputLines(_Message):
+    """Lines that the training process printed, from byte ``start`` to byte ``end`` of what it has printed in this attempt.
+
+    A repeated post is recognised by ``end``.
+    """
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    lines: list[Annotated[str, Field(max_length=20_000)]] = Field(max_length=1000)
+
+
 class EventBatch(_Message):
     """Events of one attempt, in order. An empty batch only renews the lease."""
 
     attempt: int = Field(ge=1)
     events: list[Event] = Field(max_length=1000)
+    output: OutputLines | None = None
+    system: SystemSample | None = None
 
 
 class LeaseAnswer(_Message):
-    """What the user wants of the run, and the last event number that the backend holds."""
+    """What is wanted of the run, and the last event number that the backend holds."""
 
-    wish: Literal["go_on", "stop"]
+    wish: Wish
     last_seq: int
+
+
+class WishAnswer(_Message):
+    """What is wanted of the run now."""
+
+    wish: Wish
 
 
 class AttemptEnd(_Message):
     """The worker reports how an attempt ended. ``crashed``: the process ended without saying why."""
 
     attempt: int = Field(ge=1)
-    outcome: Literal["succeeded", "failed", "stopped", "drained", "crashed"]
+    outcome: Literal["succeeded", "failed", "stopped", "drained", "no_space", "crashed"]
     error: str | None = Field(default=None, max_length=20_000)
+    remedy: RunChanges | None = None

@@ -9,20 +9,49 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Gpu(_Message):
+    """A GPU of a worker's machine, and its load where the driver tells (NVML)."""
+
+    index: int = Field(ge=0, le=1000)
+    name: str = Field(max_length=200)
+    uuid: str = Field(max_length=200)
+    memory_bytes: int = Field(ge=0)
+    memory_used_bytes: int | None = Field(default=None, ge=0)
+    utilisation_percent: float | None = Field(default=None, ge=0, le=100)
+    celsius: float | None = None
+    watts: float | None = None
+
+
 class WorkerBeat(_Message):
-    """A worker says that it is alive, every few seconds."""
+    """A worker says that it is alive, what it has to offer and how busy it is, every few seconds."""
 
     id: str = Field(max_length=200, description="host-pid, unique among living workers.")
     host: str = Field(max_length=200)
-    device: str = Field(max_length=200, description="The GPU's name, or 'CPU'.")
+    gpus: list[Gpu] = Field(max_length=64)
+    slots_per_gpu: int = Field(ge=1, le=64, description="Runs at once on each GPU; without a GPU, on the processor.")
     cores: int = Field(ge=1)
+    cpu_percent: float = Field(ge=0, description="Of all cores together, 0 to 100.")
     memory_bytes: int = Field(ge=0)
+    memory_used_bytes: int = Field(ge=0)
+    disk_bytes: int = Field(ge=0, description="Size of the disk that holds the data directory.")
+    disk_free_bytes: int = Field(ge=0)
     versions: dict[str, str] = Field(description="python, torch, simclr_lab.")
+
+    @property
+    def device(self) -> str:
+        """The first GPU's name, or 'CPU'."""
+        return self.gpus[0].name if self.gpus else "CPU"
+
+    @property
+    def slots(self) -> int:
+        """Runs at once on the whole machine."""
+        return self.slots_per_gpu * max(1, len(self.gpus))
 
 
 class WorkerRead(WorkerBeat):
-    """A worker with when it was last heard of, and the run it is at."""
+    """A worker with when it was last heard of, and the runs it is at."""
 
     alive: bool
+    draining: bool = Field(description="It takes no run until it is told to again.")
     last_seen: datetime
-    run_id: str | None
+    run_ids: list[str]

@@ -66,15 +66,23 @@ class Run(Base):
     cell: Mapped[dict[str, str] | None]
     seed: Mapped[int]
     state: Mapped[RunState] = mapped_column(CleanText, index=True)
+    priority: Mapped[int]
+    rank: Mapped[float]  # place among the runs of a priority, lowest first; at launch the time
     phase: Mapped[str | None]
     progress: Mapped[float]
+    step: Mapped[int | None]
+    total_steps: Mapped[int | None]
     eta_seconds: Mapped[float | None]
     summary: Mapped[dict[str, Any]]
     error: Mapped[str | None]
+    remedy: Mapped[dict[str, Any] | None]  # changes with which it is expected to go on
+    environment: Mapped[dict[str, Any] | None]  # of the last attempt
     attempts: Mapped[int]
     failures: Mapped[int]  # attempts crashed or lost since the launch or the last resume
     last_seq: Mapped[int]  # of the current attempt
+    output_end: Mapped[int]  # bytes of the current attempt's output that the journal holds
     worker_id: Mapped[str | None]
+    gpus: Mapped[list[Any] | None]  # indices of the worker's GPUs
     lease_expires_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]  # when its message went to the broker, since it was queued
     created_at: Mapped[datetime]
@@ -118,6 +126,19 @@ class JournalEntry(Base):
         Index("ix_journal_run_id_kind_id", "run_id", "kind", "id"),
         {"sqlite_autoincrement": True},
     )
+
+
+class SystemRow(Base):
+    """A sample of the load that a run causes."""
+
+    __tablename__ = "system_samples"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey(_OF_RUN, ondelete="CASCADE"))
+    time: Mapped[datetime]
+    values: Mapped[dict[str, Any]]
+
+    __table_args__ = (Index("ix_system_samples_run_id_id", "run_id", "id"), {"sqlite_autoincrement": True})
 
 
 class MetricPoint(Base):
@@ -188,8 +209,28 @@ class Worker(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str]
-    device: Mapped[str]
+    gpus: Mapped[list[Any]]
+    slots_per_gpu: Mapped[int]
     cores: Mapped[int]
+    cpu_percent: Mapped[float]
     memory_bytes: Mapped[int]
+    memory_used_bytes: Mapped[int]
+    disk_bytes: Mapped[int]
+    disk_free_bytes: Mapped[int]
     versions: Mapped[dict[str, str]]
+    draining: Mapped[bool] = mapped_column(default=False)
     last_seen: Mapped[datetime] = mapped_column(index=True)
+
+
+class Token(Base):
+    """A secret that lets in, known by its hash."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    sha256: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]

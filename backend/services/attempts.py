@@ -28,7 +28,7 @@ from backend.services import journal, runs, states
 from backend.services.errors import ConflictError, InvalidError, LeaseLostError
 from backend.services.lab import Lab
 
-Outcome = Literal["succeeded", "failed", "stopped", "drained", "crashed", "lost"]
+Outcome = Literal["succeeded", "failed", "stopped", "drained", "no_space", "crashed", "lost"]
 _CHECKPOINTS_OFFERED = 20
 
 
@@ -45,6 +45,7 @@ def claim(lab: Lab, run_id: str, request: ClaimRequest) -> Claim:
             reason="claimed",
             attempts=Run.attempts + 1,
             last_seq=0,
+            output_end=0,
             worker_id=request.worker_id,
             lease_expires_at=now + timedelta(seconds=lab.settings.lease_seconds),
             started_at=func.coalesce(Run.started_at, now),
@@ -55,6 +56,7 @@ def claim(lab: Lab, run_id: str, request: ClaimRequest) -> Claim:
         return Claim(
             run_id=run.id,
             attempt=run.attempts,
+            gpus=[],
             config=ExperimentConfig.model_validate(run.config),
             dataset=DatasetLocation(name=run.dataset, pack_sha256=run.pack_sha256),
             transfer=[
@@ -121,6 +123,8 @@ def land(lab: Lab, session: Session, run: Run, outcome: Outcome, *, actor: str, 
             return _moved(session, run, "stopped", actor, "stopped", error=error)
         case "drained":
             return _moved(session, run, "queued", actor, "worker shuts down; goes on later")
+        case "no_space":
+            return _moved(session, run, "queued", actor, "the worker's disk is full; goes on when there is room")
         case "crashed" | "lost":
             return _after_crash(lab, session, run, outcome, actor, error)
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.contracts.events import (
     CheckpointEvent,
+    EnvironmentEvent,
     Event,
     MetricsEvent,
     PhaseEvent,
@@ -39,6 +40,9 @@ def _apply_to_run(run: Run, event: Event) -> None:
             run.phase = event.phase
         case ProgressEvent():
             run.progress, run.eta_seconds = event.progress, event.eta_seconds
+            run.step, run.total_steps = event.step, event.total_steps
+        case EnvironmentEvent():
+            run.environment = event.model_dump(mode="json", include={"git_commit", "packages", "hardware"})
         case SummaryEvent():
             run.summary = {**run.summary, **event.values}
         case _:

@@ -53,6 +53,13 @@ def log_lines(lab: Lab, run_id: str, *, after: int, limit: int) -> list[LogLine]
         else:
             rows = session.scalars(lines.order_by(JournalEntry.id.desc()).limit(limit)).all()[::-1]
         return [
-            LogLine(id=row.id, time=row.time, attempt=row.attempt, level=row.data["level"], message=row.data["message"])
+            LogLine(
+                id=row.id,
+                time=row.time,
+                attempt=row.attempt,
+                level=row.data["level"],
+                message=row.data["message"],
+                source=row.data.get("source", "lab"),
+            )
             for row in rows
         ]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,9 @@ def add_run(session: Session, request: RunCreate, *, packs: Packs, **of_study: A
         attempts=0,
         failures=0,
         last_seq=0,
+        output_end=0,
+        priority=request.priority,
+        rank=time.time(),
         created_at=utc_now(),
         **of_study,
     )
@@ -110,7 +114,7 @@ def page(lab: Lab, which: RunFilter, *, limit: int, offset: int) -> RunPage:
 
 
 def patch(lab: Lab, run_id: str, change: RunPatch) -> RunRead:
-    """Change name, tags or notes. What is left out or null stays."""
+    """Change name, tags, notes or priority. What is left out or null stays."""
     with lab.database.write() as session:
         run = get(session, run_id, lock=True)
         if change.name is not None:
@@ -119,6 +123,8 @@ def patch(lab: Lab, run_id: str, change: RunPatch) -> RunRead:
             run.tags = list(dict.fromkeys(change.tags))
         if change.notes is not None:
             run.notes = change.notes
+        if change.priority is not None:
+            run.priority = change.priority
     return read_model(run)
 
 
@@ -220,7 +226,15 @@ def get(session: Session, run_id: str, *, lock: bool = False) -> Run:
 
 def read_model(run: Run) -> RunRead:
     """A run as the API shows it."""
-    return RunRead.model_validate({name: getattr(run, name) for name in RunRead.model_fields})
+    values = {name: getattr(run, name) for name in RunRead.model_fields if name != "epoch"}
+    return RunRead.model_validate(values | {"epoch": _epoch(run)})
+
+
+def _epoch(run: Run) -> float | None:
+    """Epochs done: every epoch has the same number of steps."""
+    if run.step is None or not run.total_steps:
+        return None
+    return run.config["training"]["epochs"] * run.step / run.total_steps
 
 
 def default_name(config: ExperimentConfig) -> str:

@@ -1,5 +1,6 @@
 """Workers: who is there, and what each is at."""
 
+from collections import defaultdict
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -24,22 +25,22 @@ def listed(lab: Lab) -> list[WorkerRead]:
     """Workers heard of in the last day, the last heard of first."""
     now = utc_now()
     recent = select(Worker).where(Worker.last_seen > now - timedelta(hours=SHOWN_HOURS))
-    at_work = select(Run.worker_id, Run.id).where(Run.state.in_(("running", "stopping")))
+    at_work = select(Run.worker_id, Run.id).where(Run.state.in_(("running", "stopping"))).order_by(Run.id)
+    runs_of: defaultdict[str | None, list[str]] = defaultdict(list)
     with lab.database.read() as session:
-        run_of = {row.worker_id: row.id for row in session.execute(at_work)}
+        for worker_id, run_id in session.execute(at_work):
+            runs_of[worker_id].append(run_id)
         rows = session.scalars(recent.order_by(Worker.last_seen.desc(), Worker.id)).all()
     alive_since = now - timedelta(seconds=ALIVE_SECONDS)
     return [
-        WorkerRead(
-            id=row.id,
-            host=row.host,
-            device=row.device,
-            cores=row.cores,
-            memory_bytes=row.memory_bytes,
-            versions=row.versions,
-            alive=row.last_seen > alive_since,
-            last_seen=row.last_seen,
-            run_id=run_of.get(row.id),
+        WorkerRead.model_validate(
+            {name: getattr(row, name) for name in WorkerBeat.model_fields}
+            | {
+                "alive": row.last_seen > alive_since,
+                "draining": row.draining,
+                "last_seen": row.last_seen,
+                "run_ids": runs_of[row.id],
+            }
         )
         for row in rows
     ]

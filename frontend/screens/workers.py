@@ -25,7 +25,7 @@ def _list() -> None:
             "device": worker.device,
             "cores": worker.cores,
             "memory": words.size(worker.memory_bytes),
-            "run": worker.run_id,
+            "run": ", ".join(worker.run_ids),
             "seen": worker.last_seen,
             "versions": ", ".join(f"{name} {version}" for name, version in worker.versions.items()),
         }

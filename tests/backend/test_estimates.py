@@ -8,10 +8,10 @@ import pytest
 from backend.client import Client
 from backend.contracts.estimates import Estimate, EstimateRequest
 from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
-from backend.contracts.workers import WorkerBeat
 from tests.backend.events import batch, event
 from tests.backend.marks import on_one_database
 from tests.backend.test_evaluations import import_dataset
+from tests.examples import a_beat
 
 CPU = "CPU (x86_64, 2 threads)"
 
@@ -21,7 +21,7 @@ def estimate(client: Client, **config: Any) -> Estimate:
 
 
 def beat(client: Client, device: str) -> None:
-    client.beat(WorkerBeat(id=device, host="h", device=device, cores=2, memory_bytes=1, versions={}))
+    client.beat(a_beat(device, gpus=0 if device == "CPU" else 1, gpu=device))
 
 
 def measured(client: Client, speed: float, device: str = CPU, **config: Any) -> None:

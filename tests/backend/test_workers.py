@@ -6,12 +6,12 @@ from sqlalchemy import update
 
 from backend.client import Client
 from backend.contracts.runs import ClaimRequest, RunCreate
-from backend.contracts.workers import WorkerBeat
 from backend.db.models import Worker
 from backend.db.types import utc_now
 from backend.services.lab import Lab
+from tests.examples import a_beat
 
-BEAT = WorkerBeat(id="w-1", host="w", device="CPU", cores=2, memory_bytes=8 << 30, versions={"torch": "2"})
+BEAT = a_beat("w-1")
 
 
 def silence(lab: Lab, worker_id: str, **since: float) -> None:
@@ -21,12 +21,12 @@ def silence(lab: Lab, worker_id: str, **since: float) -> None:
 
 def test_a_worker_is_listed_with_its_run_and_goes_with_time(client: Client, lab: Lab) -> None:
     client.beat(BEAT)
-    client.beat(BEAT.model_copy(update={"device": "H200"}))
+    client.beat(a_beat("w-1", gpus=1))
     (worker,) = client.workers()
-    assert (worker.device, worker.alive, worker.run_id) == ("H200", True, None)
+    assert (worker.device, worker.alive, worker.run_ids) == ("NVIDIA H100", True, [])
     run_id = client.launch_run(RunCreate()).id
     client.claim(run_id, ClaimRequest(worker_id="w-1"))
-    assert client.workers()[0].run_id == run_id
+    assert client.workers()[0].run_ids == [run_id]
     silence(lab, "w-1", minutes=1)
     assert client.workers()[0].alive is False
     silence(lab, "w-1", days=2)

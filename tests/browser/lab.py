@@ -16,7 +16,7 @@ import httpx
 from backend.client import Client, Connection
 from backend.contracts.events import Event, LogEvent, MetricsEvent, PhaseEvent, ProgressEvent, SummaryEvent
 from backend.contracts.runs import AttemptEnd, ClaimRequest, EventBatch, RunCreate
-from backend.contracts.workers import WorkerBeat
+from tests.examples import a_beat
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,9 +70,7 @@ def running_lab(home: Path) -> Generator[Lab]:
 
 def be_alive(client: Client) -> None:
     """Register a worker."""
-    client.beat(
-        WorkerBeat(id="lab-1", host="lab", device="CPU", cores=2, memory_bytes=8 << 30, versions={"python": "3.11"})
-    )
+    client.beat(a_beat("lab-1"))
 
 
 def launch(client: Client, name: str, config: Mapping[str, object]) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import RunRead, RunState
 from backend.contracts.studies import Axis, AxisPoint, StudyRead, StudyResult, StudyResults
+from tests.examples import a_run
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OPS = {
@@ -16,23 +17,8 @@ OPS = {
 
 def run(run_id: str = "r1", *, state: RunState = "succeeded", summary: dict | None = None, **config: object) -> RunRead:
     """A run with these results."""
-    return RunRead(
-        id=run_id,
-        name=f"run {run_id}",
-        state=state,
-        phase=None,
-        progress=1.0,
-        eta_seconds=None,
-        config=ExperimentConfig.model_validate(config),
-        summary=summary or {},
-        attempts=1,
-        tags=["mine"],
-        notes="",
-        study_id=None,
-        created_at=NOW,
-        started_at=NOW,
-        finished_at=NOW,
-        error=None,
+    return a_run(
+        run_id, state=state, config=ExperimentConfig.model_validate(config), summary=summary or {}, tags=["mine"]
     )
 
 

@@ -7,7 +7,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from backend.contracts.runs import (
     LeaseAnswer,
     RunRead,
 )
+from tests.examples import a_run
 from worker import supervisor
 from worker.supervisor import Workplace, supervise
 
@@ -73,6 +73,7 @@ class FakeBackend:
         return Claim(
             run_id=run_id,
             attempt=self.attempt,
+            gpus=[],
             config=self.config,
             transfer=self.transfer,
             dataset=DatasetLocation(name="mini", pack_sha256="c0ffee"),
@@ -93,12 +94,7 @@ class FakeBackend:
     def end_attempt(self, run_id: str, end: AttemptEnd) -> RunRead:
         self.fail()
         self.end = end
-        now = datetime.now(UTC)
-        return RunRead(
-            id=run_id, name="x", state="succeeded", phase=None, progress=1, eta_seconds=None, config=ExperimentConfig(),
-            summary={}, attempts=1, tags=[], notes="", study_id=None, created_at=now, started_at=now, finished_at=now,
-            error=None,
-        )  # fmt: skip
+        return a_run(run_id)
 
 
 class Bench:
