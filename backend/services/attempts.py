@@ -21,8 +21,9 @@ from backend.contracts.runs import (
     LeaseAnswer,
     RunRead,
     RunState,
+    Wish,
 )
-from backend.db.models import Checkpoint, Run
+from backend.db.models import Checkpoint, Run, Worker
 from backend.db.types import utc_now
 from backend.services import journal, runs, states
 from backend.services.errors import ConflictError, InvalidError, LeaseLostError
@@ -81,7 +82,15 @@ def post_events(lab: Lab, run_id: str, batch: EventBatch) -> LeaseAnswer:
             if event.seq != expected:
                 raise InvalidError.field("events", f"event {expected} must come next, not {event.seq}")
         journal.store(session, run, fresh)
-        return LeaseAnswer(wish="stop" if run.state == "stopping" else "go_on", last_seq=run.last_seq)
+        return LeaseAnswer(wish=wish_of(session, run), last_seq=run.last_seq)
+
+
+def wish_of(session: Session, run: Run) -> Wish:
+    """What is wanted of a running or stopping run: a stop of the run before the drain of its worker."""
+    if run.state == "stopping":
+        return "stop"
+    worker = session.get(Worker, run.worker_id)
+    return "drain" if worker is not None and worker.draining else "go_on"
 
 
 def end(lab: Lab, run_id: str, report: AttemptEnd) -> RunRead:
