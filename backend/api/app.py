@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from backend.api import artifacts, datasets, estimates, health, previews, runs, stream, studies, worker, workers
+from backend.api import artifacts, datasets, estimates, health, previews, queue, runs, stream, studies, worker, workers
 from backend.api.access import TokenMiddleware
 from backend.api.description import SUMMARY, TEXT, describe
 from backend.api.errors import handle_errors
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.lab = lab
     app.state.closing = closing
     api = APIRouter(prefix="/api/v1")
-    for module in (runs, stream, artifacts, studies, datasets, previews, estimates, workers, worker):
+    for module in (runs, queue, stream, artifacts, studies, datasets, previews, estimates, workers, worker):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
