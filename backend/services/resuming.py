@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from backend.contracts.changes import RunChanges
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.problems import FieldError
-from backend.contracts.runs import RunRead
+from backend.contracts.runs import ENDED, RunRead
 from backend.db.models import Run
 from backend.services import runs
 from backend.services.errors import ConflictError, InvalidError
@@ -36,7 +36,7 @@ def resume(lab: Lab, run_id: str, changes: RunChanges) -> RunRead:
 
 def _check(run: Run, config: ExperimentConfig, changes: RunChanges) -> None:
     epochs, now = changes.epochs, config.training.epochs
-    if run.state not in ("stopped", "failed", "succeeded"):
+    if run.state not in ENDED:
         raise ConflictError(f"Only a run that has ended can be resumed; this one is {run.state}.")
     if run.state == "succeeded" and epochs is None:
         raise ConflictError("The run has succeeded: it can be resumed with more epochs only.")
