@@ -14,14 +14,6 @@ from tests.backend.marks import on_one_database
 from tests.claiming import claim
 
 
-def ended(client: Client, outcome: str) -> str:
-    """A run that a worker took and ended."""
-    run_id = client.launch_run(RunCreate()).id
-    claim(client, run_id)
-    client.end_attempt(run_id, AttemptEnd.model_validate({"attempt": 1, "outcome": outcome, "error": "why"}))
-    return run_id
-
-
 def test_an_empty_request_is_a_complete_one(http: httpx.Client) -> None:
     answer = http.post("/runs", json={})
     assert answer.status_code == 201
@@ -87,21 +79,6 @@ def test_a_queued_run_stops_at_once_and_a_running_one_is_asked_to(client: Client
     with pytest.raises(ApiError) as error:
         client.stop_run(running)
     assert error.value.status == 409
-
-
-@pytest.mark.parametrize("outcome", ["stopped", "failed"])
-def test_a_stopped_or_failed_run_can_be_resumed(client: Client, outcome: str) -> None:
-    run_id = ended(client, outcome)
-    run = client.resume_run(run_id)
-    assert (run.state, run.error, run.attempts, run.finished_at) == ("queued", None, 1, None)
-    assert claim(client, run_id).attempt == 2
-
-
-def test_a_run_that_goes_on_or_has_succeeded_cannot_be_resumed(client: Client) -> None:
-    for run_id in (client.launch_run(RunCreate()).id, ended(client, "succeeded")):
-        with pytest.raises(ApiError) as error:
-            client.resume_run(run_id)
-        assert error.value.status == 409
 
 
 def test_a_clone_is_a_new_run_with_the_same_config(client: Client) -> None:
