@@ -62,7 +62,7 @@ class Broker:
     def count_waiting(self, queue: str) -> int:
         """How many messages no worker has taken yet."""
         try:
-            return cast("int", self._redis.llen(queue))
+            return self._redis.llen(queue)
         except redis.RedisError as error:
             raise BrokerUnreachableError(str(error)) from error
 

@@ -57,14 +57,13 @@ class Offer:
 
 def offer_of(session: Session, worker: Worker, *, min_free_bytes: int) -> Offer:
     """What a worker offers, by its last beat and by the runs that it has claimed and not ended."""
-    at_work = session.scalars(
-        select(Run).where(Run.worker_id == worker.id, Run.state.in_(("running", "stopping")))
-    ).all()
-    taken = Counter(gpu for run in at_work for gpu in run.gpus or ())
+    at_work = select(Run.gpus).where(Run.worker_id == worker.id, Run.state.in_(("running", "stopping")))
+    gpus_of_runs = session.scalars(at_work).all()
+    taken = Counter(gpu for gpus in gpus_of_runs for gpu in gpus or ())
     return Offer(
         slots=worker.slots_per_gpu,
         load={gpu["index"]: taken[gpu["index"]] for gpu in worker.gpus},
-        runs=len(at_work),
+        runs=len(gpus_of_runs),
         is_draining=worker.draining,
         has_space=worker.disk_free_bytes >= min_free_bytes,
     )
