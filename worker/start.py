@@ -66,10 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.queues != "both":
         command = commands[args.queues]
         os.execv(command[0], command)  # noqa: S606 (the node takes this process's place, and its signals)
-    return _keep(list(commands.values()))
+    return keep(list(commands.values()))
 
 
-def _keep(commands: list[list[str]]) -> int:
+def keep(commands: list[list[str]]) -> int:
     """Run the commands until one of them ends, which ends the others; SIGTERM and SIGINT are passed on."""
     nodes = [
         subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)  # noqa: PLW1509 (one thread only)

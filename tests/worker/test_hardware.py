@@ -1,5 +1,7 @@
 """What the machine has: with a driver that answers, one that answers in part, and none."""
 
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +10,7 @@ import pynvml
 import pytest
 import torch
 
-from backend.contracts.workers import Gpu
+from backend.contracts.workers import Gpu, WorkerBeat
 from worker import beat
 from worker.hardware import find_gpus, measure_load
 from worker.load_meter import gpu_values
@@ -143,13 +145,29 @@ def test_the_disk_is_that_of_the_data_directory_before_it_is_made(tmp_path: Path
     assert 0 <= load.cpu_percent <= 100
 
 
-def test_a_beat_says_what_the_worker_has_to_offer_now(driver: FakeDriver, tmp_path: Path):
+@pytest.mark.usefixtures("driver")
+def test_a_beat_says_what_the_worker_has_to_offer(tmp_path: Path):
     settings = Settings(home=tmp_path, slots_per_gpu=3)
     description = beat.describe_worker(settings)
     assert description.gpus[1] == SECOND
     assert description.slots == 6
-    driver.broken = {("nvmlDeviceGetPowerUsage", 1)}
-    assert beat.describe_worker(settings).gpus[1].watts is None, "measured anew"
+
+
+def test_every_beat_is_measured_anew(driver: FakeDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    beats: list[WorkerBeat] = []
+    closing = threading.Event()
+
+    def take(posted: WorkerBeat) -> None:
+        beats.append(posted)
+        driver.broken = {("nvmlDeviceGetPowerUsage", 1)}
+        if len(beats) == 2:
+            closing.set()
+
+    backend = SimpleNamespace(beat=take)
+    monkeypatch.setattr(beat.Client, "connect", lambda *_, **__: nullcontext(backend))
+    monkeypatch.setattr(beat, "BEAT_SECONDS", 0.01)
+    beat.beat_for_ever(Settings(home=tmp_path, slots_per_gpu=3), closing)
+    assert [posted.gpus[1].watts for posted in beats] == [300.501, None]
 
 
 @pytest.mark.gpu

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.client import BackendUnreachableError
+from backend.contracts.changes import RunChanges
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import AttemptEnd, CheckpointRead, DatasetLocation
 from tests.worker.bench import HANGING, OBEDIENT, Bench, is_alive, problem, wait_until
@@ -214,3 +215,37 @@ def test_what_earlier_attempts_wrote_is_not_shipped_again(bench: Bench):
     write("end", outcome="succeeded")
     """)
     assert [(e.attempt, e.seq) for batch in bench.backend.batches for e in batch.events] == [(2, 1), (2, 2)]
+
+
+def test_an_end_for_want_of_space_and_what_would_help_are_passed_on(bench: Bench):
+    end = bench.supervise("""
+    write("end", outcome="no_space", error="The disk is full.")
+    """)
+    assert end == AttemptEnd(attempt=1, outcome="no_space", error="The disk is full.")
+    bench.supervise("""
+    write("end", outcome="failed", error="Out of memory.", remedy={"micro_batch_size": 64})
+    """)
+    remedy = RunChanges(micro_batch_size=64)
+    assert bench.backend.end == AttemptEnd(attempt=1, outcome="failed", error="Out of memory.", remedy=remedy)
+
+
+def test_a_trainer_that_had_no_space_even_for_its_log_says_so_by_its_exit_code(bench: Bench):
+    end = bench.supervise("sys.exit(4)")
+    assert end == AttemptEnd(attempt=1, outcome="no_space", error="The disk of the worker is full.")
+
+
+def test_a_disk_too_full_to_start_the_trainer_is_reported(bench: Bench):
+    bench.run_dir.mkdir(parents=True)
+    (bench.run_dir / ".config-1.json").symlink_to("/dev/full")
+    end = bench.supervise(HANGING)
+    assert end is not None
+    assert end.outcome == "no_space"
+    assert "make room" in (end.error or "")
+
+
+def test_a_run_directory_that_cannot_be_used_is_reported_without_its_path(bench: Bench):
+    bench.run_dir.parent.mkdir()
+    bench.run_dir.touch()
+    end = bench.supervise(HANGING)
+    assert end is not None
+    assert (end.outcome, end.error) == ("crashed", "The worker cannot use the run's files: File exists.")
