@@ -1,10 +1,15 @@
 """Taking runs: one after the other until there is none, after a beat where the backend asks for one."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from backend.client import ApiError, BackendUnreachableError
-from backend.contracts.runs import AttemptEnd
+from backend.contracts.runs import AttemptEnd, ClaimRequest
+from backend.contracts.workers import WorkerBeat
 from tests.worker.bench import Bench, problem
+from worker import tasks
+from worker.beat import WORKER_ID
 from worker.claiming import work_through_queue
 
 SUCCEED = 'write("end", outcome="succeeded")'
@@ -64,3 +69,23 @@ def test_a_worker_that_shuts_down_takes_no_run(bench: Bench):
     bench.draining.set()
     bench.supervise(SUCCEED)
     assert bench.backend.is_queued
+
+
+@pytest.mark.parametrize("message", [["r1"], []])
+def test_a_message_is_a_hint_whatever_it_says(monkeypatch: pytest.MonkeyPatch, message: list[str]):
+    beats: list[WorkerBeat] = []
+    asked: list[str] = []
+
+    class Backend:
+        def beat(self, beat: WorkerBeat) -> None:
+            beats.append(beat)
+
+        def claim_next(self, request: ClaimRequest) -> None:
+            asked.append(request.worker_id)
+            if not beats:
+                raise problem(409)
+
+    monkeypatch.setattr(tasks.Client, "connect", lambda *_, **__: nullcontext(Backend()))
+    tasks.train_run.run(*message)
+    assert asked == [WORKER_ID, WORKER_ID]
+    assert [beat.id for beat in beats] == [WORKER_ID]
