@@ -10,8 +10,9 @@ from importlib.metadata import version
 
 from backend.client import ApiError, BackendUnreachableError, Client
 from backend.contracts.workers import WorkerBeat
-from worker.hardware import count_cores, find_gpus, measure_load
+from worker.hardware import find_gpus, measure_load
 from worker.settings import VERSION, Settings
+from worker.simclr.cores import available_cores
 
 LOG = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
@@ -28,7 +29,7 @@ def describe_worker(settings: Settings) -> WorkerBeat:
         host=socket.gethostname(),
         gpus=find_gpus(),
         slots_per_gpu=settings.slots_per_gpu,
-        cores=count_cores(),
+        cores=available_cores(),
         versions=_VERSIONS,
         **dataclasses.asdict(measure_load(settings.home)),
     )

@@ -41,11 +41,6 @@ def measure_load(folder: Path) -> Load:
     )
 
 
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def find_gpus() -> list[Gpu]:
     """The GPUs that this worker may use, with their load; [] where NVML is not there or fails.
 

@@ -149,7 +149,7 @@ class Attempt:
             self._output.collect(last=over)
             if self._place.is_draining():
                 self._orders.give("drain")
-            self._ship(at_once=over)
+            self._ship(at_once=self._is_over)
             if over and not self._unshipped and self._output.is_posted and not self._read():
                 return
             if not over and self._orders.are_overdue(self._phase):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from backend.contracts.runs import Claim
-from worker.hardware import count_cores
+from worker.simclr.cores import available_cores
 
 _KEPT = "SIMCLR_LAB_HOME"
 _SECRET = re.compile(
@@ -23,5 +23,5 @@ def trainer_environment(inherited: Mapping[str, str], claim: Claim, slots_per_gp
         environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as NVML numbers them; CUDA by itself puts the fastest first
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, claim.gpus))
     elif slots_per_gpu > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // slots_per_gpu)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // slots_per_gpu)))
     return environment

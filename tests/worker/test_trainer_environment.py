@@ -40,5 +40,5 @@ def test_on_the_processor_the_devices_are_left_alone():
 def test_several_runs_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, inherited: dict[str, str], slots: int, threads: str | None
 ):
-    monkeypatch.setattr(subject, "count_cores", lambda: 8)
+    monkeypatch.setattr(subject, "available_cores", lambda: 8)
     assert trainer_environment(inherited, claim(), slots).get("OMP_NUM_THREADS") == threads
