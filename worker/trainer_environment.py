@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from backend.contracts.runs import Claim
 from worker.simclr.cores import available_cores
 
-_KEPT = "SIMCLR_LAB_HOME"
+_KEPT = "SIMCLR_LAB_HOME"  # no secret, and it tells whose process this is
 _SECRET = re.compile(
     r"^(SIMCLR_LAB_|CELERY_|AWS_)|(PASSWORD|PASSWD|SECRET|TOKEN|_KEY|DATABASE_URL|REDIS_URL|BROKER_URL)$"
 )

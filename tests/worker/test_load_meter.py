@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.worker.bench import Bench
+from backend.contracts.runs import SystemSample
+from tests.worker.bench import Bench, wait_until
 from worker import load_meter
 from worker.load_meter import process_load
 
@@ -53,18 +54,20 @@ def test_a_process_that_is_over_causes_no_load():
 
 
 def test_samples_are_posted_with_the_events(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(load_meter, "SAMPLE_SECONDS", 0.1)
-    bench.supervise("""
+    monkeypatch.setattr(load_meter, "SAMPLE_SECONDS", 0.05)
+
+    def samples() -> list[SystemSample]:
+        return [batch.system for batch in bench.backend.batches if batch.system]
+
+    with bench.supervising("""
     held = bytearray(50_000_000)
-    start = time.monotonic()
-    while time.monotonic() < start + 0.8:
+    while not os.path.exists(os.path.join(run_dir, "enough")):
         write("log", message="busy")
         time.sleep(0.01)
     write("end", outcome="succeeded")
-    """)
-    samples = [batch.system for batch in bench.backend.batches if batch.system]
-    assert len(samples) >= 2
-    times = [sample.time for sample in samples]
+    """):
+        wait_until(lambda: any(sample.values["memory_bytes"] > 50_000_000 for sample in samples()))
+        wait_until(lambda: any(sample.values["cpu_percent"] > 0 for sample in samples()))
+        (bench.run_dir / "enough").touch()
+    times = [sample.time for sample in samples()]
     assert times == sorted(set(times)), "each is posted once"
-    assert max(sample.values["memory_bytes"] for sample in samples) > 50_000_000
-    assert max(sample.values["cpu_percent"] for sample in samples) > 0

@@ -234,6 +234,7 @@ def test_a_trainer_that_had_no_space_even_for_its_log_says_so_by_its_exit_code(b
     assert end == AttemptEnd(attempt=1, outcome="no_space", error="The disk of the worker is full.")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_disk_too_full_to_start_the_trainer_is_reported(bench: Bench):
     bench.run_dir.mkdir(parents=True)
     (bench.run_dir / ".config-1.json").symlink_to("/dev/full")
