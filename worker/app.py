@@ -1,4 +1,4 @@
-"""The Celery application of the worker: ``celery -A worker.app worker -Q runs -c 1``, and ``-Q interactive``.
+"""The Celery application of the worker, which ``python -m worker.start`` starts with the options that fit the machine.
 
 Messages are acknowledged as soon as they are taken; what a dead worker leaves undone comes back by its lease.
 """
