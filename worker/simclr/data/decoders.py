@@ -44,14 +44,14 @@ class Decoders:
 
     def __init__(self, count: int) -> None:
         self._idle: SimpleQueue[_Process] = SimpleQueue()
-        self._count = count
+        self.count = count
         self._lost = 0
         self._lock = Lock()
         # A process dies with the thread that started it: this one lives as long as they are needed.
         self._starter = ThreadPoolExecutor(1, "decoders")
 
     def __enter__(self) -> Self:
-        for _ in range(self._count):
+        for _ in range(self.count):
             self._idle.put(self._start())
         return self
 
@@ -69,11 +69,6 @@ class Decoders:
         shape = (form.channels, form.image_size, form.image_size)
         return self._ask(contents, form, lambda answer: np.frombuffer(answer, np.uint8).reshape(shape))
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self._count
-
     def _ask(
         self, contents: Sequence[bytes], form: PixelFormat | None, parse: Callable[[bytes], _Answer]
     ) -> list[_Answer | str]:
@@ -83,7 +78,8 @@ class Decoders:
             while len(answers) < len(contents):
                 try:
                     for answer in process.ask(contents[len(answers) :], form):
-                        answers.append(answer if isinstance(answer, str) else _parsed(answer, parse))  # noqa: PERF401 (what came before an error counts)
+                        parsed = answer if isinstance(answer, str) else _parsed(answer, parse)
+                        answers.append(parsed)  # one by one: those before an error count
                 except _LostError as error:
                     process.end()
                     answers.append(str(error))

@@ -67,7 +67,7 @@ def import_images(
                 if done % _PROGRESS_EVERY == 0:
                     on_progress(done / len(entries))
             _check_content(writer, broken)
-            pack = finished(writer, notes=found.notes, broken=broken, broken_total=broken_total)
+            pack = finished(writer, notes=(*found.notes, *opened.notes()), broken=broken, broken_total=broken_total)
     on_progress(1.0)
     return pack
 

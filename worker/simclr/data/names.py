@@ -16,6 +16,8 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s
 def check_name(name: str) -> None:
     """Raises ImportRefusedError where a name could lead out of the import, to a device, or hide what it is."""
     check_text(name)
+    if not name:
+        raise _refusal(name, "an empty one")
     if len(name) > MAX_LETTERS:
         raise _refusal(name, f"longer than {MAX_LETTERS} letters")
     if "\0" in name:

@@ -74,12 +74,12 @@ class ZipSource:
 
     def names(self) -> list[str]:
         """Names of all files, in the composed Unicode form. Raises ImportRefusedError where the zip is not to be trusted."""
-        infos = [info for info in self._archive.infolist() if not info.is_dir()]
         self._infos = {}
         for info in self._archive.infolist():
             check_name(info.orig_filename)
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise ImportRefusedError(f"The zip holds a symbolic link: '{info.filename}'. Replace it by the file.")
+        infos = [info for info in self._archive.infolist() if not info.is_dir()]
         for info in infos:
             name = unicodedata.normalize("NFC", info.filename)
             if name in self._infos:
