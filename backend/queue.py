@@ -34,6 +34,7 @@ class Broker:
             task_ignore_result=True,
             accept_content=["json"],
             task_serializer="json",
+            result_serializer="json",
             broker_connection_timeout=_CONNECT_SECONDS,
             broker_transport_options={"socket_connect_timeout": _CONNECT_SECONDS, "socket_timeout": 10.0},
         )

@@ -26,6 +26,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,
     accept_content=["json"],
+    task_serializer="json",
+    result_serializer="json",
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
