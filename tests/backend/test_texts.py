@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from backend.client import Client
-from backend.contracts.runs import ClaimRequest, RunCreate
+from backend.contracts.runs import RunCreate
+from tests.claiming import claim
 from tests.examples import a_beat
 
 
@@ -30,7 +31,7 @@ def test_a_person_is_told_the_field(http: httpx.Client, path: str, body: dict, f
 def test_a_workers_report_is_taken_with_the_letter_replaced(http: httpx.Client, client: Client) -> None:
     client.beat(a_beat("w"))
     run = client.launch_run(RunCreate())
-    attempt = client.claim(run.id, ClaimRequest(worker_id="w")).attempt
+    attempt = claim(client, run.id, "w").attempt
     error = r'"a\u0000b\ud800c \\u0000"'
     end = f'{{"attempt": {attempt}, "outcome": "failed", "error": {error}}}'
     answer = http.post(f"/worker/runs/{run.id}/end", content=end, headers={"Content-Type": "application/json"})

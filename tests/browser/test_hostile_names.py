@@ -7,10 +7,11 @@ from playwright.sync_api import Page, expect
 
 from backend.client import Client
 from backend.contracts.datasets import DatasetStats, ImportReport
-from backend.contracts.runs import AttemptEnd, ClaimRequest
+from backend.contracts.runs import AttemptEnd
 from backend.contracts.studies import StudyCreate
 from tests.backend.zips import GOOD
 from tests.browser.lab import Lab, be_alive, launch, train
+from tests.claiming import claim
 
 NAME = "=1+1 <img src=x onerror=alert(1)> **b** :red[r] :material/home: $x$ [l](https://evil.org) a\u202eb"
 SHOWN = NAME.replace("\u202e", "[U+202E]")
@@ -23,8 +24,8 @@ def hostile(lab: Lab) -> dict[str, str]:
     train(lab.client, launch(lab.client, NAME, {"training": {"epochs": 3}}), linear=0.4, knn=0.3)
     done = lab.client.runs().items[0].id
     failed = launch(lab.client, NAME, {})
-    claim = lab.client.claim(failed, ClaimRequest(worker_id="lab-1"))
-    lab.client.end_attempt(failed, AttemptEnd(attempt=claim.attempt, outcome="failed", error=f"{NAME}\n# {NAME}"))
+    claimed = claim(lab.client, failed, "lab-1")
+    lab.client.end_attempt(failed, AttemptEnd(attempt=claimed.attempt, outcome="failed", error=f"{NAME}\n# {NAME}"))
     axes = [{"name": NAME[:100], "points": [{"label": NAME[:100], "set": {"training.batch_size": 64}}]}]
     study = lab.client.launch_study(StudyCreate.model_validate({"name": NAME, "notes": NAME, "axes": axes}))
     dataset(lab.client)
