@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save
 
 from backend.contracts.config import ExperimentConfig
 from worker.pipeline.build import make_architecture
+from worker.simclr.disk import whole_file
 from worker.simclr.nets.encoders import Encoder
 from worker.simclr.nets.model import Architecture, build_encoder
 from worker.simclr.training.checkpoints import file_sha256
@@ -37,19 +37,9 @@ def write_artifacts(
         **measured,
     }
     for name, content in contents.items():
-        write_whole(folder / name, content)
+        with whole_file(folder / name) as file:
+            file.write(content)
         yield {"name": name, "sha256": file_sha256(folder / name), "size_bytes": len(content)}
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that its name appears only when all of it is on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def read_encoder(path: Path) -> Encoder:

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from worker.artifacts import Summary, write_artifacts, write_whole
+from worker.artifacts import Summary, write_artifacts
 from worker.event_log import EventLog, SilentLog
 from worker.pipeline.bench import Measured
 from worker.pipeline.evaluations import planned
 from worker.pipeline.experiment import Experiment
+from worker.simclr.disk import whole_file
 from worker.simclr.evaluation.features import state_sha256
 from worker.simclr.evaluation.steps import scaled
 
@@ -78,7 +79,8 @@ def keep(file: Path, key: str, measured: Measured) -> None:
     """Write what was measured, whole or not at all."""
     content = asdict(measured)
     content["files"] = {name: base64.b64encode(data).decode() for name, data in measured.files.items()}
-    write_whole(file, json.dumps({"key": key, "measured": content}).encode())
+    with whole_file(file) as draft:
+        draft.write(json.dumps({"key": key, "measured": content}).encode())
 
 
 def _curve(measured: Measured) -> Summary:

@@ -41,12 +41,26 @@ class EventLog:
             os.write(self._file, b"\n")  # ends a line that a killed writer left torn
 
     def write(self, kind: str, **values: Any) -> None:
-        """Append an event of this kind. Raises pydantic.ValidationError where the contract does not know it."""
+        """Append an event of this kind, whole or not at all.
+
+        Raises pydantic.ValidationError where the contract does not know it, OSError where the disk is full.
+        """
         event = _EVENT.validate_python(
             {"kind": kind, "attempt": self.attempt, "seq": self._seq + 1, "time": time.time(), **values}
         )
-        os.write(self._file, event.model_dump_json().encode() + b"\n")
+        self._append(event.model_dump_json().encode() + b"\n")
         self._seq += 1
+
+    def _append(self, line: bytes) -> None:
+        before = os.fstat(self._file).st_size
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError:
+            if os.fstat(self._file).st_size == before + written:  # else another attempt has written behind it
+                os.ftruncate(self._file, before)
+            raise
 
     def close(self) -> None:
         """Release the file."""

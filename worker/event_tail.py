@@ -21,7 +21,6 @@ class EventTail:
         self._attempt = attempt
         self._file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
         self._offset = os.fstat(self._file).st_size
-        self._torn = b""
 
     def __enter__(self) -> Self:
         return self
@@ -32,9 +31,9 @@ class EventTail:
     def read(self) -> list[Event]:
         """The events that were written since the last call, at most about a megabyte of them; [] where there is none."""
         chunk = os.pread(self._file, _CHUNK, self._offset)
-        self._offset += len(chunk)
-        *lines, self._torn = (self._torn + chunk).split(b"\n")
-        return [event for line in lines if (event := self._event(line)) is not None]
+        whole = chunk[: chunk.rfind(b"\n") + 1]  # the rest comes again: a full disk may yet take it back
+        self._offset += len(whole)
+        return [event for line in whole.splitlines() if (event := self._event(line)) is not None]
 
     def _event(self, line: bytes) -> Event | None:
         try:

@@ -13,6 +13,7 @@ import re
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
@@ -22,8 +23,10 @@ from tqdm import tqdm
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.events import CheckpointEvent
 from worker.event_log import EventLog, SilentLog, read_events
+from worker.pipeline.errors import ShortageError
 from worker.progress import Progress
 from worker.run_directory import claim_run_directory
+from worker.simclr.disk import is_disk_full
 from worker.wishes import WISHES, DismissedError, Wishes
 
 if TYPE_CHECKING:
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.5
 """Progress is reported no more often than this (metrics are reported by step, see ``is_reported``)."""
+
+
+NO_SPACE = 4
+"""Exit code where the disk is full: the same command goes on when there is room."""
 
 
 class StoppedError(Exception):
@@ -79,7 +86,10 @@ def _candidate(text: str) -> tuple[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train, and return the exit code: 0 after succeeded, stopped or drained, 1 after failed, 2 for a bad command."""
+    """Train, and return the exit code.
+
+    0 after succeeded, stopped or drained, 1 after failed, 2 for a bad command, 4 where the disk is full.
+    """
     args = arguments(argv)
     wishes = Wishes()
     is_chief = int(os.environ.get("RANK", "0")) == 0
@@ -91,17 +101,17 @@ def main(argv: list[str] | None = None) -> int:
         config = ExperimentConfig.model_validate_json(args.config.read_bytes())
         if is_chief:
             claim_run_directory(args.run_dir, config)
+        log_file = args.run_dir / "events.jsonl"
+        earlier = read_events(log_file)
+        attempt: int = args.attempt or 1 + max((event.attempt for event in earlier), default=0)
+        log = EventLog(log_file, attempt) if is_chief else SilentLog(attempt)
     except (OSError, ValueError) as error:
         print(f"{args.config}: {refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
-        return 2
+        return NO_SPACE if is_disk_full(error) else 2
 
-    log_file = args.run_dir / "events.jsonl"
-    earlier = read_events(log_file)
-    attempt: int = args.attempt or 1 + max((event.attempt for event in earlier), default=0)
     candidates: list[tuple[str, str]] | None = args.resume
     if candidates is None:
         candidates = [] if args.supervised else registered_checkpoints(log_file)
-    log = EventLog(log_file, attempt) if is_chief else SilentLog(attempt)
     process = TrainingProcess(config, args.run_dir, log, wishes, show_bar=is_chief and not args.supervised)
     process.transfer = dict(args.transfer)
     try:
@@ -136,9 +146,21 @@ class TrainingProcess:
         self._show_bar = show_bar
         self._last_progress = 0.0
         self._saved_step = -1
+        self._good: list[str] = []  # checkpoints that may be resumed from, newest first
 
     def run(self, data: Path | None, candidates: list[tuple[str, str]]) -> int:
-        """Load, train, evaluate; always writes an end event. Returns the exit code."""
+        """Load, train, evaluate; writes an end event wherever the disk has room for it. Returns the exit code."""
+        try:
+            return self._attempt(data, candidates)
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            return self._give_way()
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+
+    def _attempt(self, data: Path | None, candidates: list[tuple[str, str]]) -> int:
         try:
             experiment = self._load(data, candidates)
             self._pretrain(experiment)
@@ -150,27 +172,40 @@ class TrainingProcess:
             return 0
         except DismissedError:
             return 0
-        except Exception as error:  # noqa: BLE001 (the last place that can tell a person what happened)
+        except Exception as error:  # the last place that can tell a person what happened
+            if is_disk_full(error):
+                raise
             self.log.write("log", level="error", message=traceback.format_exc()[-20_000:])
-            self.log.write("end", outcome="failed", error=explanation(error)[:20_000])
+            remedy = error.remedy if isinstance(error, ShortageError) else None
+            self.log.write("end", outcome="failed", error=explanation(error)[:20_000], remedy=remedy)
             if self._show_bar:
                 print(explanation(error), file=sys.stderr)  # noqa: T201
             return 1
-        finally:
-            if self.bar is not None:
-                self.bar.close()
         self.log.write("end", outcome="succeeded")
         return 0
+
+    def _give_way(self) -> int:
+        """The disk is full: say so, on the disk too if it takes another line. Returns the exit code."""
+        message = f"The disk is full. Make room, and the run goes on. {self._newest_good()}"
+        with suppress(OSError):
+            self.log.write("end", outcome="no_space", error=message)
+        print(message, file=sys.stderr)  # noqa: T201 (the log may not have taken it)
+        return NO_SPACE
+
+    def _newest_good(self) -> str:
+        """Which checkpoint there is to go on from, in words."""
+        return f"The newest good checkpoint is {self._good[0]}." if self._good else "There is no checkpoint yet."
 
     def _load(self, data: Path | None, candidates: list[tuple[str, str]]) -> "Experiment":
         """The experiment, restored from the first good candidate."""
         self.log.write("phase", phase="loading")
         # Late, because torch takes seconds to load: by now the run is seen to live, and can be told to stop.
         from worker.datasets import load_dataset, load_transfer
+        from worker.environment import environment
         from worker.pipeline.evaluations import evaluation_cost
         from worker.pipeline.experiment import Experiment, WrongCheckpointError
         from worker.simclr.precision import best_device, prepare_device, set_threads
-        from worker.simclr.training.checkpoints import load_checkpoint
+        from worker.simclr.training.checkpoints import load_checkpoint, remove_unfinished
         from worker.simclr.training.memory import keep_freed_memory
         from worker.simclr.training.team import Team
 
@@ -178,16 +213,20 @@ class TrainingProcess:
         threads, device = set_threads(), best_device()
         prepare_device(device, deterministic=self.config.training.deterministic)
         team, packs = Team.from_environment(device), self.run_dir.parent / "packs"
+        if team.is_chief:
+            self.log.write("environment", **environment())
+            remove_unfinished(self.run_dir / "checkpoints", attempt=self.log.attempt)
         with team.chief_first():
             dataset, identity = load_dataset(self.config.dataset, data, packs=packs)
             others = load_transfer(self.config, self.transfer, packs=packs)
         experiment = Experiment(self.config, dataset, device, identity=identity, team=team, transfer=others)
-        for name, sha256 in candidates:
+        for index, (name, sha256) in enumerate(candidates):
             state = load_checkpoint(self.run_dir / "checkpoints", name, sha256)
             try:
                 if state is not None:
                     experiment.load_state_dict(state)
                     self._saved_step = experiment.step
+                    self._good = [candidate for candidate, _ in candidates[index:]]
                     self._say(f"Resumed from checkpoint {name}.")
                     break
             except WrongCheckpointError as error:
@@ -208,6 +247,25 @@ class TrainingProcess:
         return experiment
 
     def _pretrain(self, experiment: "Experiment") -> None:
+        """Train to the end. Raises DivergedError and ShortageError with what is left and what to do."""
+        from worker.pipeline.shortage import shortage
+        from worker.simclr.training.memory import is_out_of_memory
+        from worker.simclr.training.pretraining import DivergedError
+
+        try:
+            self._train(experiment)
+        except DivergedError as error:
+            raise DivergedError(f"{error} {self._newest_good()}") from error
+        except (RuntimeError, MemoryError) as error:
+            if experiment.is_measuring or not is_out_of_memory(error):
+                raise
+            raise shortage(experiment, error) from error
+
+    def _train(self, experiment: "Experiment") -> None:
+        if experiment.fit_micro_batch():
+            self._say(
+                f"{experiment.micro_batch_size} images at once: the most of {experiment.share} that fit into memory."
+            )
         self.log.write("phase", phase="pretraining")
         if self._show_bar:
             self.bar = tqdm(total=experiment.total_steps, initial=experiment.step, unit="step")
@@ -262,11 +320,13 @@ class TrainingProcess:
 
         if experiment.step == self._saved_step or not experiment.team.is_chief:
             return
+        experiment.learner.check_finite()
         folder = self.run_dir / "checkpoints"
         saved = save_checkpoint(folder, experiment.state_dict(), step=experiment.step, attempt=self.log.attempt)
         self._saved_step = saved.step
         self.log.write("checkpoint", name=saved.name, step=saved.step, sha256=saved.sha256, size_bytes=saved.size_bytes)
-        prune_checkpoints(folder, attempt=self.log.attempt)
+        self._good.insert(0, saved.name)
+        prune_checkpoints(folder, self._good, attempt=self.log.attempt)
 
     def _say(self, message: str, level: str = "info") -> None:
         self.log.write("log", level=level, message=message)
@@ -281,10 +341,15 @@ def _place(processes: int, device: object, threads: int) -> str:
 
 def explanation(error: Exception) -> str:
     """What to show a person: the message alone where it was written for one, else with the type of the error."""
-    if isinstance(error, (ValueError, ArithmeticError, OSError)) and str(error):
+    from worker.simclr.training.memory import is_out_of_memory
+
+    if isinstance(error, (ValueError, ArithmeticError, OSError, ShortageError)) and str(error):
         return str(error)
-    if "out of memory" in str(error):
-        return "Out of memory: lower training.batch_size, encoder.width or dataset.image_size, or use precision bf16."
+    if is_out_of_memory(error):
+        return (
+            "Out of memory outside of training: free the GPU and resume, or lower encoder.width, dataset.image_size or "
+            "the batch sizes in evaluation."
+        )
     return f"{type(error).__name__}: {error}"
 
 

@@ -145,12 +145,11 @@ class TrainingConfig(Section):
     batch_size: int = Field(
         default=256, ge=2, le=65_536, description="Images a step (each gives two views), over all GPUs together."
     )
-    micro_batch_size: int | None = Field(
+    micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] | None = Field(
         default=None,
-        ge=1,
-        le=65_536,
         description="Pass so many images at once through the net, with the loss and gradient of the whole batch "
-        "(gradient caching): less memory, about a third more time. Batch norm sees a micro-batch. Empty: the whole batch.",
+        "(gradient caching): less memory, about a third more time. Batch norm sees a micro-batch. 'auto': the largest "
+        "that fits into memory, found by trying. Empty: the whole batch.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="'auto': bf16 where the processor is fast."
@@ -211,7 +210,7 @@ class ExperimentConfig(Section):
         if training.batch_size % max(1, gpus):
             return f"training.batch_size is {training.batch_size}, which {gpus} GPUs cannot share equally."
         share = training.batch_size // max(1, gpus)
-        if training.micro_batch_size is not None and share % training.micro_batch_size:
+        if isinstance(training.micro_batch_size, int) and share % training.micro_batch_size:
             of = f"the {share} images of each GPU" if gpus > 1 else f"training.batch_size ({share})"
             return f"training.micro_batch_size is {training.micro_batch_size}, which does not divide {of}."
         if training.micro_batch_size == 1 and training.batch_size > 1:

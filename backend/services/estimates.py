@@ -79,6 +79,11 @@ def _batch_norm(config: ExperimentConfig) -> str:
     over = f", over all {gpus} GPUs" if gpus > 1 else ""
     if training.micro_batch_size is None:
         return f"Batch statistics: {2 * training.batch_size:,} views{over}."
+    if training.micro_batch_size == "auto":
+        return (
+            f"Batch statistics: {2 * training.batch_size:,} views{over} where they fit into memory, else those of the "
+            "largest micro-batch that does."
+        )
     views = 2 * training.micro_batch_size * gpus
     return (
         f"Batch statistics: {views:,} views{over}: a micro-batch; the loss and gradient are those of the whole batch "

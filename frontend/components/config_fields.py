@@ -1,6 +1,6 @@
 """The config's JSON schema as sections of form fields, to any depth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from backend.contracts.config import ExperimentConfig
 
 Kind = Literal["integer", "number", "switch", "text", "suggestion", "choice", "numbers", "choices", "names"]
-"""``suggestion``: text with examples to choose from. ``numbers``: a list, written as text with commas. ``choices`` and
+"""``suggestion``: text, or a number or a word, with examples to choose from. ``numbers``: a list, written as text with commas. ``choices`` and
 ``names``: a list of given, or of any, words.
 """
 OPS = "augmentation.ops"
@@ -142,7 +142,10 @@ def _field(path: str, spec: Mapping[str, Any]) -> FormField:
     variants = [one for one in spec.get("anyOf", [spec]) if one.get("type") != "null"]
     typed: Mapping[str, Any] = variants[0]
     of_item: Mapping[str, Any] = typed.get("items") or next(iter(typed.get("prefixItems", ())), {})
-    kind = _list_kind(of_item) if typed.get("type") == "array" else _kind(typed, spec)
+    if _words(variants):
+        kind: Kind = "suggestion"
+    else:
+        kind = _list_kind(of_item) if typed.get("type") == "array" else _kind(typed, spec)
     return FormField(
         path=path,
         label=_label(path),
@@ -150,7 +153,7 @@ def _field(path: str, spec: Mapping[str, Any]) -> FormField:
         default=form_value(kind, spec.get("default")),
         help=" ".join(part for part in (spec.get("description", ""), _bounds(of_item or typed)) if part),
         optional="anyOf" in spec,
-        choices=_choices(of_item or typed) or tuple(spec.get("examples", ())),
+        choices=_choices(of_item or typed) or _words(variants) or tuple(spec.get("examples", ())),
     )
 
 
@@ -168,6 +171,11 @@ def _list_kind(item: Mapping[str, Any]) -> Kind:
     return "names" if item["type"] == "string" else "numbers"
 
 
+def _words(variants: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The words that a field takes beside a number."""
+    return tuple(word for one in variants[1:] for word in _choices(one))
+
+
 def _choices(spec: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(choice) for choice in spec.get("enum", [spec["const"]] if "const" in spec else ()))
 
@@ -179,6 +187,8 @@ def form_value(kind: Kind, value: Any) -> Any:
             return ", ".join(str(one) for one in value)
         case "choices" | "names":
             return list(value)
+        case "suggestion":
+            return None if value is None else str(value)
         case _:
             return value
 

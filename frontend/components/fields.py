@@ -65,7 +65,8 @@ def draw_field(field: FormField, kept: KeptValues, path: str, datasets: Sequence
         case "choice":
             st.selectbox(field.label, field.choices, **shared)
         case "suggestion":
-            st.selectbox(field.label, _with(field.choices, [value]), accept_new_options=True, **shared)
+            suggested, empty = _with(field.choices, [value]), _when_empty(field)
+            st.selectbox(field.label, suggested, index=None, placeholder=empty, accept_new_options=True, **shared)
         case "switch":
             st.checkbox(field.label, **shared)
         case "text" if field.path in _OF_DATASETS:

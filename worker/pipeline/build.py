@@ -58,7 +58,8 @@ def science_op(op: AugmentationOp) -> Op:
 
 
 def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
-    """How to pretrain."""
+    """How to pretrain; a micro-batch that is to be found is the whole batch at first."""
+    micro_batch_size = config.training.micro_batch_size
     return Recipe(
         ops=tuple(science_op(op) for op in config.augmentation.ops),
         branches=config.augmentation.branches,
@@ -70,7 +71,7 @@ def make_recipe(config: ExperimentConfig, device: torch.device) -> Recipe:
         batch_size=config.training.batch_size,
         precision=choose_precision(config.training.precision, device),
         seed=config.training.seed,
-        micro_batch_size=config.training.micro_batch_size,
+        micro_batch_size=None if micro_batch_size == "auto" else micro_batch_size,
     )
 
 

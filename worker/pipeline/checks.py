@@ -45,7 +45,7 @@ def _check_processes(config: ExperimentConfig, device: torch.device, processes: 
         raise ConfigError(
             "training.batch_size", f"is {config.training.batch_size}, which {processes} processes cannot share equally."
         )
-    if micro is not None and share % micro:
+    if isinstance(micro, int) and share % micro:
         raise ConfigError("training.micro_batch_size", f"is {micro}, which does not divide the {share} images of each.")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,10 +17,13 @@ from worker.pipeline.build import (
     used_images,
 )
 from worker.pipeline.checks import check_evaluation, check_fits
+from worker.pipeline.continuation import lasting_part
+from worker.pipeline.errors import ConfigError
 from worker.simclr.data.dataset import ImageDataset
 from worker.simclr.data.rows import Pixels
 from worker.simclr.evaluation.protocol import evaluate_knn
 from worker.simclr.training.batches import steps_per_epoch
+from worker.simclr.training.micro_batch import halved, largest_divisor, rehearse
 from worker.simclr.training.pretraining import Report, StepMetrics, pretrain
 from worker.simclr.training.team import Team
 from worker.wishes import DismissedError
@@ -62,6 +66,7 @@ class Experiment:
         self.is_measuring = False
         self.steps_per_epoch = steps_per_epoch(images, self.recipe.batch_size)
         self.total_steps = self.recipe.total_steps(images)
+        self._found_micro_batch_size: int | None = None
         self._epoch_losses: list[float] = []
         self._knn_step = 0
         self._seconds = 0.0
@@ -70,6 +75,16 @@ class Experiment:
     def step(self) -> int:
         """Steps of pretraining that are done."""
         return self.learner.step
+
+    @property
+    def share(self) -> int:
+        """Images of each batch that this process has."""
+        return self.recipe.batch_size // self.team.size
+
+    @property
+    def micro_batch_size(self) -> int:
+        """Images that pass the net at once."""
+        return self.recipe.micro_batch_size or self.share
 
     @property
     def is_checkpoint_due(self) -> bool:
@@ -81,6 +96,31 @@ class Experiment:
     def _is_knn_due(self) -> bool:
         every = self.config.evaluation.knn_every_epochs * self.steps_per_epoch
         return every > 0 and self.step % every == 0 and self._knn_step != self.step and self.step < self.total_steps
+
+    def fit_micro_batch(self) -> bool:
+        """Where the config leaves it to us, take the largest micro-batch that fits; returns whether it did so.
+
+        It begins with the one that an earlier attempt found, else with all that this process has of a batch, and halves
+        until every rank has room. Raises MemoryError where the smallest does not fit.
+        """
+        if self.config.training.micro_batch_size != "auto":
+            return False
+        share, found = self.share, self._found_micro_batch_size
+        if self.step == self.total_steps:
+            self.recipe = replace(self.recipe, micro_batch_size=found)
+            return False
+        pixels = near(self.pixels, self.device)
+        size = largest_divisor(share, found or share) or share
+        while True:
+            self.recipe = replace(self.recipe, micro_batch_size=size)
+            shortage = rehearse(self.learner, pixels, self.recipe, self.team)
+            if self.team.all(shortage is None):
+                self._found_micro_batch_size = size
+                return True
+            smaller = halved(share, size)
+            if smaller is None:
+                raise MemoryError(shortage or "another GPU of the run has too little memory")
+            size = smaller
 
     def pretrain(self) -> Iterator[Report]:
         """Train to the end, reporting as ``worker.simclr.training.pretraining`` does, and while measuring in between.
@@ -136,6 +176,7 @@ class Experiment:
     @property
     def facts(self) -> dict[str, float | int | str | None]:
         """What the summary says of the pretraining and of the machine."""
+        passed_at_once = self.recipe.micro_batch_size
         return {
             "loss": sum(self._epoch_losses) / len(self._epoch_losses),
             "images_per_second": self.step * self.recipe.batch_size / self._seconds,
@@ -144,18 +185,15 @@ class Experiment:
             "train_images": len(self.dataset.train),
             "test_images": len(self.dataset.test),
             "precision": self.recipe.precision,
-            "device": _device_name(self.device),
+            "device": device_name(self.device),
             "pack_sha256": self.identity,
             "versions": f"python {platform.python_version()}, torch {torch.__version__}",
-        }
+        } | ({} if passed_at_once is None else {"micro_batch_size": passed_at_once})
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the images and of all of the config that pretraining depends on: what a checkpoint must agree with.
-
-        Evaluation is left out: a finished run can be evaluated further. So are the resources: it may go on elsewhere.
-        """
-        text = f"{self.config.model_dump_json(exclude={'evaluation', 'resources'})}\n{self.identity}"
+        """Hash of the images and of the config's ``lasting_part``: what a checkpoint must agree with."""
+        text = f"{lasting_part(self.config)}\n{self.identity}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def state_dict(self) -> dict[str, Any]:
@@ -163,16 +201,29 @@ class Experiment:
         return {
             "fingerprint": self.fingerprint,
             "learner": self.learner.state_dict(),
+            "micro_batch_size": self._found_micro_batch_size,
             "epoch_losses": list(self._epoch_losses),
             "knn_step": self._knn_step,
             "seconds": self._seconds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``. Raises WrongCheckpointError where it is of another config or of other images."""
+        """Continue from ``state``, also towards more epochs than it was made for.
+
+        Raises WrongCheckpointError where it is of another config or of other images, ConfigError where the config wants
+        fewer epochs than it has behind it.
+        """
         if state["fingerprint"] != self.fingerprint:
             raise WrongCheckpointError("The checkpoint is of another config or of other images.")
+        done: int = state["learner"]["step"]
+        if done > self.total_steps:
+            raise ConfigError(
+                "training.epochs",
+                f"is {self.config.training.epochs}, but the run has {done / self.steps_per_epoch:g} epochs behind it: "
+                "it can be given more, not fewer.",
+            )
         self.learner.load_state_dict(state["learner"])
+        self._found_micro_batch_size = state["micro_batch_size"]
         self._epoch_losses = list(state["epoch_losses"])
         self._knn_step = state["knn_step"]
         self._seconds = state["seconds"]
@@ -185,7 +236,8 @@ def near(pixels: Pixels, device: torch.device) -> Pixels:
     return pixels
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's kind."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"

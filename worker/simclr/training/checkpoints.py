@@ -1,13 +1,15 @@
 """Checkpoints: files ``ck-{step}-a{attempt}`` that are either complete or not there, and are known by their SHA-256."""
 
 import hashlib
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+
+from worker.simclr.disk import whole_file
 
 KEPT = 2
 
@@ -27,31 +29,35 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, step: int, attempt: 
 
     A crash at any moment leaves the earlier checkpoints as they were.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"ck-{step}-a{attempt}"
-    temporary = folder / f".{name}.tmp"
-    with temporary.open("wb") as file:
+    with whole_file(folder / name) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    sha256, size = file_sha256(temporary), temporary.stat().st_size
-    temporary.replace(folder / name)
-    fsync_folder(folder)
-    return Checkpoint(name, step, sha256, size)
+    return Checkpoint(name, step, file_sha256(folder / name), (folder / name).stat().st_size)
 
 
-def prune_checkpoints(folder: Path, *, attempt: int) -> None:
-    """Remove all but the two newest of this attempt and those before it (a later attempt's are not ours to judge)."""
-    found = [(number, step, path) for number, step, path in _checkpoints(folder) if number <= attempt]
-    for _, _, path in sorted(found)[:-KEPT]:
+def prune_checkpoints(folder: Path, good: Sequence[str], *, attempt: int) -> None:
+    """Remove all checkpoints of this attempt and of those before it but the first ``KEPT`` of ``good``, newest first.
+
+    What is damaged or was never announced is not among the good ones and takes no place of theirs. A later attempt's
+    are not ours to judge.
+    """
+    for path in _of_attempts(folder, r"ck-\d+-a(\d+)", attempt):
+        if path.name not in good[:KEPT]:
+            path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, *, attempt: int) -> None:
+    """Remove what attempts up to this one, killed while they saved, have left."""
+    for path in _of_attempts(folder, r"\.ck-\d+-a(\d+)\.tmp", attempt):
         path.unlink(missing_ok=True)
 
 
-def _checkpoints(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """(attempt, step, path) of every checkpoint in the folder."""
-    for path in folder.glob("ck-*-a*"):
-        _, step, attempt = path.name.split("-")
-        yield int(attempt.removeprefix("a")), int(step), path
+def _of_attempts(folder: Path, pattern: str, last: int) -> Iterator[Path]:
+    """The files whose name matches and names an attempt up to ``last``."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = re.fullmatch(pattern, path.name)
+        if match and int(match[1]) <= last:
+            yield path
 
 
 def load_checkpoint(folder: Path, name: str, sha256: str) -> dict[str, Any] | None:
@@ -66,12 +72,3 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut (POSIX: the entry is the folder's data)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

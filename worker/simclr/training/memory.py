@@ -1,7 +1,10 @@
-"""Memory that a training step frees is kept for the next one, which needs the same again."""
+"""Memory: kept from one training step for the next one, which needs the same again; and when there is too little."""
 
 import ctypes
+import re
 import sys
+
+import torch
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
@@ -20,3 +23,20 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device (torch.OutOfMemoryError) or the machine had too little memory.
+
+    torch's allocator of the machine's memory raises a plain RuntimeError, which its text tells from others.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def memory_sizes(error: BaseException) -> tuple[str | None, str | None]:
+    """How much was asked for and how much was free, as torch's message says it; None for what it does not say."""
+    asked = re.search(r"[Tt]ried to allocate (\d[\d.]* ?[A-Za-z]+)", str(error))
+    free = re.search(r"of which (\d[\d.]* ?[A-Za-z]+) is free", str(error))
+    return asked and asked[1], free and free[1]

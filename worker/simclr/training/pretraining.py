@@ -36,8 +36,11 @@ Loss = Callable[[Tensor, Tensor | None], ContrastiveLoss]
 """Of z (2N, D), first views and then second views, and the rows that count as anchors (None: all); see ``losses``."""
 
 
+_TO_CONVERGE = "Lower optimizer.learning_rate, lengthen optimizer.warmup_epochs, or raise loss.temperature."
+
+
 class DivergedError(ArithmeticError):
-    """The loss is no longer a finite number."""
+    """The loss or a weight is no longer a finite number."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,15 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as tensors, numbers and lists."""
         return {"step": self.step, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def check_finite(self) -> None:
+        """Raise DivergedError where the last step left weights or statistics that no step can go on from.
+
+        Its loss was that of the weights before it, so the loss does not tell yet.
+        """
+        values = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
+        if not torch.stack([value.isfinite().all() for value in values]).all():
+            raise DivergedError(f"The weights are no longer finite after step {self.step}. {_TO_CONVERGE}")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``, which must be of the same architecture and optimiser."""
@@ -159,7 +171,7 @@ def pretrain(learner: Learner, pixels: Pixels, recipe: Recipe, team: Team | None
     with Feed(pixels, recipe.batch_size, recipe.seed, device, team.share(recipe.batch_size)) as feed:
         while learner.step < total:
             rate = _rate(learner.step, recipe, len(pixels))
-            reader.add(train_step(learner, _views(learner.step, feed, recipe), rate, recipe, team), rate)
+            reader.add(train_step(learner, step_views(learner.step, feed, recipe), rate, recipe, team), rate)
             is_due = device.type == "cpu" or learner.step % per_epoch == 0 or reader.age > SECONDS_BETWEEN_READS
             if team.agree(int(is_due)):
                 yield reader.read(learner.step)
@@ -174,7 +186,7 @@ def _rate(step: int, recipe: Recipe, images: int) -> float:
     )
 
 
-def _views(step: int, feed: Feed, recipe: Recipe) -> Callable[[slice], Tensor]:
+def step_views(step: int, feed: Feed, recipe: Recipe) -> Callable[[slice], Tensor]:
     """The views of some rows of this step's batch. A row's views are the same, whichever rows they are drawn with."""
     mine, start = feed.batch(step), feed.rows.start
     plan = plan_views(
@@ -217,8 +229,7 @@ class _Reader:
         for number, ((loss, accuracy, entropy), (_, rate)) in enumerate(zip(values, self._kept, strict=True), first):
             if not math.isfinite(loss):
                 raise DivergedError(
-                    f"The loss became {loss} at step {number} of {self._total} (learning rate {rate:.4g}). Lower "
-                    "optimizer.learning_rate, lengthen optimizer.warmup_epochs, or raise loss.temperature."
+                    f"The loss became {loss} at step {number} of {self._total} (learning rate {rate:.4g}). {_TO_CONVERGE}"
                 )
             self._metric_steps += 1
             if is_reported(number, self._total):

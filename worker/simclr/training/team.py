@@ -60,6 +60,14 @@ class Team:
         dist.broadcast(said, src=0, group=self.control)
         return int(said)
 
+    def all(self, value: bool) -> bool:
+        """Whether ``value`` holds on every rank, all of which must ask. Does not wait for a GPU."""
+        if self.size == 1:
+            return value
+        said = torch.tensor([int(value)])
+        dist.all_reduce(said, op=dist.ReduceOp.MIN, group=self.control)
+        return bool(said)
+
     def gather(self, z: Tensor) -> Tensor:
         """Every rank's z (2n, D), two views of n images each, as one z (2N, D): first views, then second views.
 
@@ -118,10 +126,47 @@ class Team:
         if self.is_chief:
             self.agree(0)
 
+    @contextmanager
+    def rehearsal(self, model: nn.Module) -> Generator["Team"]:
+        """A team of the same size and rank that talks to none: a rank may fail in it without leaving others waiting.
+
+        Shares and sizes are the same; z of other ranks is replaced by this rank's, and batch statistics are its own.
+        """
+        if self.size == 1:
+            yield self
+            return
+        joined = {module: type(module) for module in model.modules() if isinstance(module, _OF_ALL_RANKS)}
+        for module in joined:
+            module.__class__ = _LonelyBatchNorm
+        try:
+            yield _Rehearsal(self.rank, self.size)
+        finally:
+            for module, kind in joined.items():
+                module.__class__ = kind
+
     def leave(self) -> None:
         """Take leave of the other ranks."""
         if self.size > 1:
             dist.destroy_process_group()
+
+
+class _Rehearsal(Team):
+    """A team without the others."""
+
+    def agree(self, value: int) -> int:
+        """The value of this rank."""
+        return value
+
+    def gather(self, z: Tensor) -> Tensor:
+        """As many rows as all ranks have, each of them this rank's."""
+        return z.unflatten(0, (2, -1)).repeat(1, self.size, 1).flatten(0, 1)
+
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Nothing to add."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Nothing to add."""
+        return values
 
 
 class _Gather(Function):
@@ -194,6 +239,16 @@ class GlobalBatchNorm(_BatchNorm):
             self.num_batches_tracked += 1
         cast("Tensor", self.running_mean).lerp_(mean, momentum)
         cast("Tensor", self.running_var).lerp_(variance, momentum)
+
+
+class _LonelyBatchNorm(_BatchNorm):
+    """Batch normalisation over the rows of this rank, of any number of dimensions."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 (torch's name)
+        """Its place in the net has been checked."""
+
+
+_OF_ALL_RANKS = (GlobalBatchNorm, nn.SyncBatchNorm)
 
 
 def _with_global_batch_norm(module: nn.Module) -> nn.Module:

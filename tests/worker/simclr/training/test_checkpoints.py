@@ -1,11 +1,19 @@
 """Checkpoints: complete or not there, known by their hash, and never a way to run code."""
 
+import errno
+import os
 import pickle
 
 import pytest
 import torch
 
-from worker.simclr.training.checkpoints import load_checkpoint, prune_checkpoints, save_checkpoint
+from worker.simclr.disk import is_disk_full
+from worker.simclr.training.checkpoints import (
+    load_checkpoint,
+    prune_checkpoints,
+    remove_unfinished,
+    save_checkpoint,
+)
 
 STATE = {"step": 5, "weights": torch.arange(4.0), "losses": [1.0, 2.0], "name": "x"}
 
@@ -51,8 +59,39 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
         load_checkpoint(tmp_path, saved.name, saved.sha256)
 
 
-def test_the_two_newest_are_kept_and_those_of_a_later_attempt_are_left_alone(tmp_path):
+def test_the_two_newest_good_ones_are_kept_and_those_of_a_later_attempt_are_left_alone(tmp_path):
     for step, attempt in ((5, 1), (10, 1), (15, 2), (7, 3), (100, 4)):
         save_checkpoint(tmp_path, STATE, step=step, attempt=attempt)
-    prune_checkpoints(tmp_path, attempt=3)
+    prune_checkpoints(tmp_path, ["ck-7-a3", "ck-15-a2", "ck-10-a1"], attempt=3)
     assert {path.name for path in tmp_path.iterdir()} == {"ck-15-a2", "ck-7-a3", "ck-100-a4"}
+
+
+def test_a_damaged_checkpoint_takes_no_place_of_a_good_one(tmp_path):
+    for step, attempt in ((5, 1), (10, 1), (12, 2)):
+        save_checkpoint(tmp_path, STATE, step=step, attempt=attempt)
+    prune_checkpoints(tmp_path, ["ck-12-a2", "ck-5-a1"], attempt=2)  # it was ck-5-a1 that attempt 2 went on from
+    assert {path.name for path in tmp_path.iterdir()} == {"ck-12-a2", "ck-5-a1"}
+
+
+def test_what_was_left_unfinished_goes_but_for_that_of_a_later_attempt(tmp_path):
+    saved = save_checkpoint(tmp_path, STATE, step=5, attempt=1)
+    for name in (".ck-9-a1.tmp", ".ck-9-a2.tmp", ".ck-9-a3.tmp", "notes.tmp"):
+        (tmp_path / name).write_bytes(b"x")
+    remove_unfinished(tmp_path, attempt=2)
+    assert {path.name for path in tmp_path.iterdir()} == {saved.name, ".ck-9-a3.tmp", "notes.tmp"}
+    remove_unfinished(tmp_path / "none", attempt=2)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_and_takes_the_unfinished_file_with_it(tmp_path, monkeypatch, number):
+    saved = save_checkpoint(tmp_path, STATE, step=5, attempt=1)
+
+    def full(_descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as caught:
+        save_checkpoint(tmp_path, STATE, step=6, attempt=1)
+    assert is_disk_full(caught.value)
+    assert not is_disk_full(OSError(errno.EACCES, "no"))
+    assert [path.name for path in tmp_path.iterdir()] == [saved.name]
