@@ -9,7 +9,14 @@ import math
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from backend.contracts.augmentation import AugmentationConfig, BlurOp
 from backend.contracts.evaluation import EvaluationConfig
@@ -138,6 +145,19 @@ class OptimizerConfig(Section):
     warmup_epochs: float = Field(default=1.0, ge=0, le=10_000, description="Length of the linear warm-up, in epochs.")
 
 
+def _size_or_auto(value: object, validate: ValidatorFunctionWrapHandler) -> int | Literal["auto"] | None:
+    """One message instead of one for each of the alternatives."""
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise ValueError("Give a number of images from 1 to 65,536, or 'auto'.") from error
+
+
+MicroBatchSize = Annotated[
+    Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] | None, WrapValidator(_size_or_auto)
+]
+
+
 class TrainingConfig(Section):
     """How long, in which batches, and from which seed."""
 
@@ -145,7 +165,7 @@ class TrainingConfig(Section):
     batch_size: int = Field(
         default=256, ge=2, le=65_536, description="Images a step (each gives two views), over all GPUs together."
     )
-    micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] | None = Field(
+    micro_batch_size: MicroBatchSize = Field(
         default=None,
         description="Pass so many images at once through the net, with the loss and gradient of the whole batch "
         "(gradient caching): less memory, about a third more time. Batch norm sees a micro-batch. 'auto': the largest "

@@ -58,6 +58,9 @@ def test_a_micro_batch_is_what_batch_norm_sees(client: Client) -> None:
     )
     on_gpus = estimate(client, training={"micro_batch_size": 32}, resources={"gpus": 2}).batch_norm
     assert on_gpus.startswith("Batch statistics: 128 views, over all 2 GPUs: a micro-batch;")
+    assert estimate(client, training={"micro_batch_size": "auto"}).batch_norm == (
+        "Batch statistics: 512 views where they fit into memory, else those of the largest micro-batch that does."
+    )
 
 
 @on_one_database

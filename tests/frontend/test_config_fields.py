@@ -59,6 +59,11 @@ def test_text_with_examples_is_chosen_from_them_or_written():
     assert field.choices == ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
+def test_a_number_or_a_word_is_chosen_or_written():
+    field = FIELDS["training.micro_batch_size"]
+    assert (field.kind, field.choices, field.optional, field.default) == ("suggestion", ("auto",), True, None)
+
+
 def test_lists_are_numbers_as_text_or_words_to_choose():
     shares, tasks = FIELDS["evaluation.semi_supervised.label_shares"], FIELDS["evaluation.transformations.tasks"]
     assert (shares.kind, shares.default) == ("numbers", "0.01, 0.1")

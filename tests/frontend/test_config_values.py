@@ -37,6 +37,8 @@ def test_the_defaults_of_the_form_are_the_default_config():
         },
         {"augmentation": {"ops": [{"name": "flip"}, {"name": "crop"}, {"name": "flip", "probability": 0.123456789}]}},
         {"encoder": {"arch": "timm:vit_tiny_patch16_224"}},
+        {"training": {"micro_batch_size": 64}},
+        {"training": {"micro_batch_size": "auto"}},
         {
             "evaluation": {
                 "linear_sgd": {},
@@ -51,6 +53,12 @@ def test_the_defaults_of_the_form_are_the_default_config():
 def test_a_config_survives_the_way_through_the_form(config: dict):
     before = ExperimentConfig.model_validate(config)
     assert build(flatten(before), op_values(before)) == (before, {})
+
+
+@pytest.mark.parametrize("written", ["many", "0", "2.5"])
+def test_what_is_neither_a_number_nor_the_word_is_told_once(written: str):
+    _, errors = build(DEFAULTS | {"training.micro_batch_size": written}, DEFAULT_OPS)
+    assert errors == {"training.micro_batch_size": "Give a number of images from 1 to 65,536, or 'auto'."}
 
 
 def test_a_section_that_is_off_stays_out_whatever_its_fields_hold():

@@ -20,6 +20,8 @@ def test_a_dataset_name_alone_is_a_complete_config():
         ({"optimizer": {"learning_rate": math.nan}}, "optimizer.learning_rate"),
         ({"optimizer": {"learning_rate": math.inf}}, "optimizer.learning_rate"),
         ({"training": {"epoch": 3}}, "training.epoch"),
+        ({"training": {"micro_batch_size": 0}}, "training.micro_batch_size"),
+        ({"training": {"micro_batch_size": "most"}}, "training.micro_batch_size"),
         ({"dataset": {"name": "../etc/passwd"}}, "dataset.name"),
     ],
 )
