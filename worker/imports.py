@@ -16,8 +16,10 @@ from worker.simclr.data.imported import ImportedPack
 from worker.simclr.data.importing import import_images
 from worker.simclr.data.refusal import ImportRefusedError
 from worker.simclr.data.torchvision_datasets import import_known
+from worker.simclr.disk import is_disk_full
 
 LOG = logging.getLogger(__name__)
+DISK_FULL = "The worker's disk is full. Free space on it and import again; nothing of this import was kept."
 REPORT_SECONDS = 1.0
 LONGEST_PAUSE = 5.0
 
@@ -52,6 +54,8 @@ def _import(job: ImportJob, settings: Settings, on_progress: Callable[[float], N
         raise
     except Exception as error:  # noqa: BLE001 (the last place that can tell a person what happened)
         LOG.error("import of %s failed: %s", job.name, traceback.format_exc())  # noqa: TRY400
+        if is_disk_full(error):
+            return ImportReport(import_id=job.import_id, state="failed", error=DISK_FULL)
         return ImportReport(import_id=job.import_id, state="failed", error=f"{type(error).__name__}: {error}"[:20_000])
     return ImportReport(
         import_id=job.import_id, state="ready", progress=1.0, pack_sha256=pack.sha256, stats=stats_of(pack)

@@ -5,6 +5,8 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded; processes that a test starts inherit it
 
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -78,3 +80,18 @@ def write_config(tmp_path):
 def bench(tmp_path, monkeypatch) -> Bench:
     """A place to supervise at, with a fake backend."""
     return Bench(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own of half a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    mounted = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("no right to mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

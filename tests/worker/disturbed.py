@@ -84,8 +84,8 @@ def full(argument: str) -> None:
     room_left, written = [int(argument)], os.write
 
     def limited(descriptor, content):
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if not name.endswith("events.jsonl"):
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        if name != "events.jsonl":
             return written(descriptor, content)
         fitting = bytes(content)[: room_left[0]]
         if not fitting:

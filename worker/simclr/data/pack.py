@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +64,8 @@ class PackWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what it still holds is more than a full disk takes, and not wanted any more
+                file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, split: str, pixels: npt.NDArray[np.uint8], label: int | None = None) -> None:

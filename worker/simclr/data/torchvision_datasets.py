@@ -16,6 +16,7 @@ from worker.simclr.data.importing import import_images
 from worker.simclr.data.pack import PackWriter
 from worker.simclr.data.refusal import ImportRefusedError
 from worker.simclr.data.survey import Channels
+from worker.simclr.disk import is_disk_full
 
 _PROGRESS_EVERY = 5000
 
@@ -112,7 +113,8 @@ def import_known(
 ) -> ImportedPack:
     """Download a dataset of ``KNOWN`` into ``downloads`` where it is not there yet, and pack it.
 
-    Raises ImportRefusedError, which says what to put where, if the network does not allow it.
+    Raises ImportRefusedError, which says what to put where, if the network does not allow it; OSError where the disk is
+    full.
     """
     if name == _IMAGENETTE:
         return _import_imagenette(packs, downloads, image_size, channels, on_progress)
@@ -120,6 +122,8 @@ def import_known(
     try:
         arrays = known.load(downloads)
     except (OSError, RuntimeError) as error:
+        if is_disk_full(error):
+            raise
         raise _unreachable(name, known.files, known.page, downloads / known.folder) from error
     if channels == "auto":
         channels = 1 if arrays.train[0].ndim == 3 else 3
@@ -143,6 +147,8 @@ def _import_imagenette(
     try:
         found = Imagenette(str(downloads), size=size, download=not (downloads / folder).exists())
     except (OSError, RuntimeError) as error:
+        if is_disk_full(error):
+            raise
         raise _unreachable(_IMAGENETTE, f"{folder}.tgz", _IMAGENETTE_PAGE, downloads) from error
     return import_images(
         downloads / folder,

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from worker.simclr.data.pack import PackDamagedError, PackWriter, load_pack
+from worker.simclr.disk import is_disk_full
 
 
 def images(count=6, size=8, seed=0, channels=3):
@@ -116,6 +117,16 @@ def test_writing_the_same_pack_again_keeps_the_first(tmp_path):
     write(tmp_path)
     assert (directory / "pack.json").stat().st_ino == before
     assert [path.name for path in tmp_path.iterdir()] == [directory.name]
+
+
+def test_a_full_disk_leaves_nothing_of_a_pack(small_disk):
+    sha256, directory = write(small_disk)
+    with pytest.raises(OSError) as caught, PackWriter(small_disk, ("a",), 64) as writer:  # noqa: PT012 (one is too many)
+        for image in images(count=100, size=64):
+            writer.add("train", image, 0)
+    assert is_disk_full(caught.value)
+    assert [path.name for path in small_disk.iterdir()] == [sha256]
+    load_pack(directory, verify=True)
 
 
 @pytest.mark.parametrize("file", ["pack.json", "train.bin", "test_labels.npy"])
