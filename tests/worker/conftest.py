@@ -84,12 +84,12 @@ def bench(tmp_path, monkeypatch) -> Bench:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of its own of half a megabyte."""
+    """A folder on a disk of its own of four megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
     mounted = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)], capture_output=True, check=False
+        [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if not mounted or mounted.returncode:
         pytest.skip("no right to mount a small disk here")

@@ -64,6 +64,7 @@ def test_the_driver_is_read_from_what_it_tells(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(environment, "_DRIVER", told)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
     found = hardware()

@@ -39,7 +39,7 @@ def test_a_disk_that_fills_while_it_is_imported_leaves_nothing_and_the_same_impo
         "import_id": "i1",
         "source": "folder",
         "source_path": str(photos),
-        "image_size": 64,
+        "image_size": 128,
         "test_share": 0.2,
     }
     job = ImportJob.model_validate(fields)

@@ -14,9 +14,9 @@ from worker.train import main, registered_checkpoints
 def train(tmp_path, tiny_pack):
     """Trains in a run directory, ``run`` if none is given, with fields of ``training`` changed; returns the exit code."""
 
-    def train_one(*options, run="run", evaluation=None, **training):
+    def train_one(*options, run="run", **training):
         config = tmp_path / "config.json"
-        sections = {"training": training, "evaluation": {"knn_every_epochs": 0} | (evaluation or {})}
+        sections = {"training": training, "evaluation": {"knn_every_epochs": 0, "linear": False}}
         config.write_text(json.dumps(tiny_config(**sections)))
         return main([str(config), str(tmp_path / run), "--data", str(tiny_pack), *options])
 
@@ -51,9 +51,9 @@ def test_a_finished_run_is_trained_further_and_evaluated_anew(train, events, tmp
     assert found["steps"] == 20
     assert found["encoder_sha256_after_evaluation"] != first["encoder_sha256_after_evaluation"]
     assert {step for name, step in metrics(events()) if name == "knn_top1"} == {12, 20}
-    assert found["untrained_linear_top1"] == first["untrained_linear_top1"]
+    assert found["untrained_knn_top1"] == first["untrained_knn_top1"]
     kept = json.loads((tmp_path / "run" / "evaluations" / "trained.json").read_bytes())
-    assert kept["measured"]["summary"]["linear_top1"] == found["linear_top1"]
+    assert kept["measured"]["summary"]["knn_top1"] == found["knn_top1"]
     assert json.loads((tmp_path / "run" / "config.json").read_bytes())["training"]["epochs"] == 5
     assert (
         json.loads((tmp_path / "run" / "artifacts" / "report.json").read_bytes())["config"]["training"]["epochs"] == 5

@@ -122,7 +122,7 @@ def test_writing_the_same_pack_again_keeps_the_first(tmp_path):
 def test_a_full_disk_leaves_nothing_of_a_pack(small_disk):
     sha256, directory = write(small_disk)
     with pytest.raises(OSError) as caught, PackWriter(small_disk, ("a",), 64) as writer:  # noqa: PT012 (one is too many)
-        for image in images(count=100, size=64):
+        for image in images(count=400, size=64):
             writer.add("train", image, 0)
     assert is_disk_full(caught.value)
     assert [path.name for path in small_disk.iterdir()] == [sha256]

@@ -66,11 +66,22 @@ def test_the_gather_keeps_views_aligned_and_sums_the_gradients_of_both_ranks(ran
         assert torch.equal(found["gather_gradient"], 3 * weights[rows])
 
 
+def test_a_rank_without_room_keeps_none_waiting_and_all_agree_on_what_fits(ranks):
+    first, second = (found["rehearsed"] for found in ranks)
+    assert first["alone"] == [True, True]
+    assert second["alone"] == [False, True]
+    for found in (first, second):
+        assert found["together"] == [False, True]
+        assert found["unchanged"]
+        assert found["joined_again"]
+
+
 def test_a_team_of_one_changes_nothing():
     team, z = Team(), torch.rand(4, 2)
     assert team.gather(z) is z
     assert team.anchors(8, z.device) is None
     assert team.agree(7) == 7
+    assert (team.all(True), team.all(False)) == (True, False)
     assert team.share(8) == slice(0, 8)
 
 
