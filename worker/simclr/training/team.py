@@ -135,7 +135,9 @@ class Team:
         if self.size == 1:
             yield self
             return
-        joined = {module: type(module) for module in model.modules() if isinstance(module, _OF_ALL_RANKS)}
+        joined: dict[nn.Module, type[nn.Module]] = {
+            module: type(module) for module in model.modules() if isinstance(module, _OF_ALL_RANKS)
+        }
         for module in joined:
             module.__class__ = _LonelyBatchNorm
         try:
