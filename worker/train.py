@@ -106,8 +106,10 @@ def main(argv: list[str] | None = None) -> int:
         attempt: int = args.attempt or 1 + max((event.attempt for event in earlier), default=0)
         log = EventLog(log_file, attempt) if is_chief else SilentLog(attempt)
     except (OSError, ValueError) as error:
-        print(f"{args.config}: {refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
-        return NO_SPACE if is_disk_full(error) else 2
+        is_full = is_disk_full(error)
+        if not (is_full and args.supervised):
+            print(f"{args.config}: {refusal(error)}", file=sys.stderr)  # noqa: T201 (there is no log before there is a run)
+        return NO_SPACE if is_full else 2
 
     candidates: list[tuple[str, str]] | None = args.resume
     if candidates is None:
@@ -185,11 +187,15 @@ class TrainingProcess:
         return 0
 
     def _give_way(self) -> int:
-        """The disk is full: say so, on the disk too if it takes another line. Returns the exit code."""
+        """The disk is full: say so in the log if it takes another line. Returns the exit code.
+
+        Nothing is printed for a supervisor: that goes to the same disk, and what stays unwritten changes the exit code.
+        """
         message = f"The disk is full. Make room, and the run goes on. {self._newest_good()}"
         with suppress(OSError):
             self.log.write("end", outcome="no_space", error=message)
-        print(message, file=sys.stderr)  # noqa: T201 (the log may not have taken it)
+        if self._show_bar:
+            print(message, file=sys.stderr)  # noqa: T201
         return NO_SPACE
 
     def _newest_good(self) -> str:

@@ -160,9 +160,18 @@ def test_a_run_on_a_disk_that_is_really_full_goes_on_when_there_is_room(small_di
     (name, sha256), *_ = registered_checkpoints(small_disk / "run" / "events.jsonl")
     assert file_sha256(small_disk / "run" / "checkpoints" / name) == sha256
 
+    wanted = command(small_disk, tiny_pack)
     remaining = shutil.disk_usage(small_disk).free
     (small_disk / "more").write_bytes(b"x" * remaining)  # not a byte is left: not even the log can be written
-    assert run(small_disk, tiny_pack) == NO_SPACE
+    with (small_disk / "output").open("wb") as output:
+        supervised = subprocess.Popen(
+            [sys.executable, "-m", "worker.train", *wanted, "--supervised"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
+    assert supervised.wait(200) == NO_SPACE
+    supervised.communicate()
     assert checkpoints(small_disk) == ["ck-4-a1"]
 
     (small_disk / "more").unlink()
@@ -270,7 +279,7 @@ def test_weights_that_are_not_finite_are_never_saved_though_the_loss_before_them
         result = step(self, *args)
         calls.append(1)
         if len(calls) == 8:
-            self.param_groups[0]["params"][0].data.view(-1)[0] = float("nan")
+            self.param_groups[0]["params"][0].data[0, 0, 0, 0] = float("nan")
         return result
 
     monkeypatch.setattr(torch.optim.SGD, "step", spoiling)
