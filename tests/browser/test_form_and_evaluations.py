@@ -127,7 +127,9 @@ def test_a_section_is_switched_on_its_lists_are_checked_and_it_is_launched(lab: 
 def test_a_preset_fills_the_form_and_the_estimate_follows_every_change(lab: Lab, page: Page):
     page.goto(f"{lab.page}/new_run")
     expect(page.get_by_text("570, 19 an epoch")).to_be_visible()
-    enter(page.get_by_role("spinbutton", name="Micro batch size"), "32")
+    choose(page, "Micro batch size", "auto")
+    expect(page.get_by_text("512 views where they fit into memory")).to_be_visible()
+    enter(page.get_by_label("Micro batch size", exact=True), "32")
     expect(page.get_by_text(re.compile("64 views: a micro-batch; the loss and gradient are those"))).to_be_visible()
     choose(page, "Start from", "ImageNet as in the paper")
     expect(page.get_by_text("23.5 million parameters, stem imagenet, h of 2,048 dimensions")).to_be_visible()
