@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from backend.client import Connection
 from backend.contracts.tasks import embedded_broker_url
 
@@ -12,12 +14,12 @@ VERSION = "0.1.0"
 class Settings(Connection):
     """Where the backend, the broker and the data directory are."""
 
-    redis_url: str = ""
+    redis_url: SecretStr = SecretStr("")
 
     @property
     def broker_url(self) -> str:
         """The Celery broker; where none is named, the embedded one of the data directory."""
-        return self.redis_url or embedded_broker_url(self.home)
+        return self.redis_url.get_secret_value() or embedded_broker_url(self.home)
 
     @property
     def packs_dir(self) -> Path:

@@ -12,6 +12,7 @@ from backend.contracts.estimates import EstimateRequest
 from backend.contracts.previews import ViewsPreview, ViewsRequest
 from backend.contracts.runs import AttemptEnd, ClaimRequest, EvaluateRequest, EventBatch, RunCreate, RunPatch
 from backend.contracts.studies import StudyCreate
+from backend.contracts.tokens import TokenCreate
 from backend.contracts.workers import WorkerBeat
 from backend.settings import Settings
 
@@ -28,6 +29,7 @@ BODIES: list[type[BaseModel]] = [
     AttemptEnd,
     WorkerBeat,
     ImportReport,
+    TokenCreate,
 ]
 
 
