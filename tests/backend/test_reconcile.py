@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 import redis
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from backend.client import Client
@@ -109,7 +110,7 @@ def test_a_claimed_run_is_not_missed(lab: Lab, broker: redis.Redis) -> None:
     assert dispatch.missing_runs(lab) == {}
 
 
-@pytest.mark.parametrize("settings", [{"redis_url": "redis://127.0.0.1:1/0"}], indirect=True)
+@pytest.mark.parametrize("settings", [{"redis_url": SecretStr("redis://127.0.0.1:1/0")}], indirect=True)
 def test_without_the_broker_runs_stay_queued_and_unsent(lab: Lab) -> None:
     (run_id,) = launch(lab)
     with pytest.raises(BrokerUnreachableError):
