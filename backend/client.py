@@ -133,7 +133,7 @@ class Client:
         return self._model(RunRead, "GET", f"/runs/{run_id}")
 
     def patch_run(self, run_id: str, patch: RunPatch) -> RunRead:
-        """Change a run's name, tags or notes."""
+        """Change a run's name, tags, notes or priority."""
         return self._model(RunRead, "PATCH", f"/runs/{run_id}", json=patch.model_dump(mode="json", exclude_unset=True))
 
     def delete_run(self, run_id: str) -> None:
@@ -314,10 +314,6 @@ class Client:
         self._send("DELETE", f"/tokens/{token_id}")
 
     # The worker's side
-
-    def claim(self, run_id: str, request: ClaimRequest) -> Claim:
-        """Take the lease on a queued run. ApiError 409 (or 404): there is nothing to do, drop the message."""
-        return self._model(Claim, "POST", f"/worker/runs/{run_id}/claim", json=request.model_dump(mode="json"))
 
     def claim_next(self, request: ClaimRequest) -> Claim | None:
         """Take the lease on the first queued run that this worker can serve now; None: there is none.

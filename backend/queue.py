@@ -34,14 +34,15 @@ class Broker:
             task_ignore_result=True,
             accept_content=["json"],
             task_serializer="json",
+            result_serializer="json",
             broker_connection_timeout=_CONNECT_SECONDS,
             broker_transport_options={"socket_connect_timeout": _CONNECT_SECONDS, "socket_timeout": 10.0},
         )
         self._redis = _redis_client(url)
 
-    def send_run(self, run_id: str) -> None:
-        """Tell a worker of a queued run. The task's id is the run's."""
-        self._send(TRAIN_RUN, run_id, queue=RUNS_QUEUE, task_id=run_id)
+    def send_hint(self, run_id: str) -> None:
+        """Wake a worker that has a free slot. The run is a trace only: it asks for the next one."""
+        self._send(TRAIN_RUN, run_id, queue=RUNS_QUEUE)
 
     def send_import(self, job: ImportJob, task_id: str) -> None:
         """Ask a worker to import a dataset."""
@@ -58,6 +59,13 @@ class Broker:
         except redis.RedisError as error:
             raise BrokerUnreachableError(str(error)) from error
         return {json.loads(message)["headers"]["id"] for message in messages}
+
+    def count_waiting(self, queue: str) -> int:
+        """How many messages no worker has taken yet."""
+        try:
+            return self._redis.llen(queue)
+        except redis.RedisError as error:
+            raise BrokerUnreachableError(str(error)) from error
 
     def put_answer(self, preview_id: str, answer: str) -> None:
         """Hand a preview to the request that waits for it, in whichever backend."""
@@ -90,7 +98,9 @@ class Broker:
         self._app.close()
         self._redis.close()
 
-    def _send(self, task: str, argument: Any, *, queue: str, task_id: str, expires: float | None = None) -> None:
+    def _send(
+        self, task: str, argument: Any, *, queue: str, task_id: str | None = None, expires: float | None = None
+    ) -> None:
         try:
             self._app.send_task(
                 task, args=[argument], queue=queue, task_id=task_id, expires=expires, retry=True, retry_policy=_RETRY

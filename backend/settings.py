@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, gt=0, description="A run whose worker is silent for so long goes back.")
     max_attempts: int = Field(default=3, ge=1, description="Crashed or lost attempts after which a run has failed.")
     reconcile_seconds: float = Field(default=1.0, gt=0, description="Pause of the reconcile loop.")
+    min_free_bytes: int = Field(default=GIBIBYTE, ge=0, description="A worker with less free disk is given no run.")
     import_silence_seconds: float = Field(default=60.0, gt=0, description="An import silent for so long is sent again.")
     preview_seconds: float = Field(default=20.0, gt=0, le=60, description="How long a preview waits for a worker.")
     max_json_bytes: int = Field(default=2 * MEBIBYTE, gt=0, description="Largest body of a JSON request.")

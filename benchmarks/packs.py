@@ -2,7 +2,7 @@
 
     python -m benchmarks.packs
 
-Import: JPEG files made here are decoded, resized and cropped: into a pack by ours with one thread and with one a core,
+Import: JPEG files made here are decoded, resized and cropped: into a pack by ours with one process and with one a core,
 and by torchvision's ImageFolder in two DataLoader workers (shorter side resized, centre crop), which is what a loop
 without packs does in every epoch. The contenders take turns; ratios are medians over the turns.
 Rows: batches of 256 from a memory-mapped pack in the page cache, in order, at random, and at random from two splits
@@ -76,7 +76,7 @@ def write_files(folder: Path, files: Files) -> int:
     return total
 
 
-def ours(folder: Path, files: Files, threads: int) -> None:
+def ours(folder: Path, files: Files, processes: int) -> None:
     """Import the files into a pack, which is written to disk."""
     with tempfile.TemporaryDirectory() as packs:
         import_images(
@@ -84,7 +84,7 @@ def ours(folder: Path, files: Files, threads: int) -> None:
             Path(packs),
             image_size=files.image_size,
             test_share=0.1,
-            threads=threads,
+            processes=processes,
             on_progress=lambda _: None,
         )
 
@@ -102,7 +102,7 @@ def measure_import(folder: Path, files: Files, turns: int) -> dict[str, list[flo
     cores = os.cpu_count() or 1
     contenders: dict[str, Callable[[], None]] = {
         "ours": lambda: ours(folder, files, cores),
-        "1 thread": lambda: ours(folder, files, 1),
+        "1 process": lambda: ours(folder, files, 1),
         "torchvision": lambda: torchvision_loader(folder, files),
     }
     speeds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="few small images and one turn: only shows that it runs")
     args = parser.parse_args(argv)
     print(describe(torch.device("cpu"), "fp32"))
-    print(f"{'import':18}{'ours':>9}{'MB/s':>8}{'1 thread':>10}{'torchvision':>13}   ours/1 thread  ours/torchvision")
+    print(f"{'import':18}{'ours':>9}{'MB/s':>8}{'1 process':>10}{'torchvision':>13}   ours/1 process  ours/torchvision")
     for files in SMOKE_FILES if args.smoke else FILES:
         with tempfile.TemporaryDirectory() as made:
             size = write_files(Path(made), files)
@@ -166,8 +166,8 @@ def main(argv: list[str] | None = None) -> None:
         }
         megabytes = middle["ours"] * size / files.count / 1e6
         print(
-            f"{files.name:18}{middle['ours']:9.0f}{megabytes:8.2f}{middle['1 thread']:10.0f}"
-            f"{middle['torchvision']:13.0f}{ratios['1 thread']:16.2f}{ratios['torchvision']:18.2f}"
+            f"{files.name:18}{middle['ours']:9.0f}{megabytes:8.2f}{middle['1 process']:10.0f}"
+            f"{middle['torchvision']:13.0f}{ratios['1 process']:16.2f}{ratios['torchvision']:18.2f}"
         )
     print("images/s and MB/s of files, medians over the turns; ratios are medians of the turns' ratios")
     print(f"{'rows':18}{'in order':>11}{'random':>11}{'joined':>11}   random GB/s")

@@ -1,4 +1,4 @@
-"""The Celery application of the worker: ``celery -A worker.app worker -Q runs -c 1``, and ``-Q interactive``.
+"""The Celery application of the worker, which ``python -m worker.start`` starts with the options that fit the machine.
 
 Messages are acknowledged as soon as they are taken; what a dead worker leaves undone comes back by its lease.
 """
@@ -26,6 +26,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,
     accept_content=["json"],
+    task_serializer="json",
+    result_serializer="json",
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -14,7 +14,7 @@ from backend.contracts.datasets import BrokenFile, DatasetStats, ImportJob, Impo
 from worker.settings import Settings
 from worker.simclr.data.imported import ImportedPack
 from worker.simclr.data.importing import import_images
-from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.refusal import ImportRefusedError
 from worker.simclr.data.torchvision_datasets import import_known
 
 LOG = logging.getLogger(__name__)

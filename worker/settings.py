@@ -1,8 +1,8 @@
-"""The worker's settings, from ``SIMCLR_LAB_*`` variables or ``.env``: the client's, and where the broker is."""
+"""The worker's settings, from ``SIMCLR_LAB_*`` variables or ``.env``: the client's, where the broker is, and slots."""
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from backend.client import Connection
 from backend.contracts.tasks import embedded_broker_url
@@ -12,9 +12,10 @@ VERSION = "0.1.0"
 
 
 class Settings(Connection):
-    """Where the backend, the broker and the data directory are."""
+    """Where the backend, the broker and the data directory are, and how many runs a GPU takes at once."""
 
     redis_url: SecretStr = SecretStr("")
+    slots_per_gpu: int = Field(default=1, ge=1, le=64)
 
     @property
     def broker_url(self) -> str:

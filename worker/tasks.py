@@ -7,30 +7,35 @@ from backend.contracts.datasets import ImportJob
 from backend.contracts.previews import PreviewJob
 from backend.contracts.tasks import IMPORT_DATASET, PREVIEW_VIEWS, TRAIN_RUN
 from worker.app import app
-from worker.beat import WORKER_ID
+from worker.beat import WORKER_ID, describe_worker
+from worker.claiming import work_through_queue
 from worker.draining import DRAINING
 from worker.settings import Settings
-from worker.supervisor import Workplace, supervise
+from worker.supervisor import Workplace
 
 BACKEND_SECONDS = 10.0
 """Longest wait for an answer of the backend."""
 
 
 @app.task(name=TRAIN_RUN)
-def train_run(run_id: str) -> None:
-    """Supervise one attempt at a run."""
+def train_run(*_: object) -> None:
+    """There is work: supervise runs as long as the backend has one for this worker."""
     settings = Settings()
-    with Client.connect(settings, timeout=BACKEND_SECONDS) as client:
-        supervise(
-            run_id,
-            Workplace(
-                api=client,
-                worker_id=WORKER_ID,
-                runs_dir=settings.runs_dir,
-                packs_dir=settings.packs_dir,
-                is_draining=DRAINING.is_raised,
-            ),
+
+    def connect() -> Client:
+        return Client.connect(settings, timeout=BACKEND_SECONDS)
+
+    with connect() as client:
+        place = Workplace(
+            api=client,
+            watch=connect,
+            worker_id=WORKER_ID,
+            slots_per_gpu=settings.slots_per_gpu,
+            runs_dir=settings.runs_dir,
+            packs_dir=settings.packs_dir,
+            is_draining=DRAINING.is_raised,
         )
+        work_through_queue(place, lambda: client.beat(describe_worker(settings)))
 
 
 @app.task(name=IMPORT_DATASET)

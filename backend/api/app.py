@@ -9,7 +9,20 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from backend.api import artifacts, datasets, estimates, health, previews, runs, stream, studies, tokens, worker, workers
+from backend.api import (
+    artifacts,
+    datasets,
+    estimates,
+    health,
+    previews,
+    queue,
+    runs,
+    stream,
+    studies,
+    tokens,
+    worker,
+    workers,
+)
 from backend.api.access import VIEWER, AccessMiddleware
 from backend.api.description import SUMMARY, TEXT, describe
 from backend.api.errors import handle_errors
@@ -53,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.lab = lab
     app.state.closing = closing
     api = APIRouter(prefix="/api/v1")
-    for module in (runs, stream, artifacts, studies, datasets, previews, estimates, workers, tokens, worker):
+    for module in (runs, queue, stream, artifacts, studies, datasets, previews, estimates, workers, tokens, worker):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -28,6 +28,8 @@ _POINTS = [{"label": str(size), "set": {"training.batch_size": size}} for size i
 _EXAMPLES: dict[str, Any] = {
     "RunCreate": {"config": _CONFIG, "name": "first run", "tags": ["demo"]},
     "RunPatch": {"name": "a better name", "tags": ["demo", "kept"]},
+    "RunChanges": {"epochs": 60},
+    "QueueMove": {"before": "01jd3zv9xkq7m"},
     "EvaluateRequest": {"evaluation": {"linear_sgd": {}, "semi_supervised": {"label_shares": [0.1], "epochs": [30]}}},
     "StudyCreate": {
         "name": "Batch size",

@@ -1,7 +1,12 @@
-"""Reading JSON bodies strictly: a size and a time limit, and none of the NaN and Infinity that Python's parser lets through."""
+"""Reading JSON bodies strictly: a size and a time limit, and none of what Python's parser lets through and no database takes.
+
+That is NaN and Infinity, and in texts NUL and halves of surrogate pairs. In a worker's reports such letters are replaced:
+a log line is not to stop a run.
+"""
 
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -57,7 +62,7 @@ class _StrictRequest(Request):
             yield chunk
 
     async def check(self) -> None:
-        """Read the body. Raises RequestValidationError for what is no JSON or holds NaN or infinity, and TooSlowError."""
+        """Read the body. Raises TooSlowError, and RequestValidationError for what is no JSON or cannot be stored."""
         try:
             with anyio.fail_after(lab_of(self).settings.body_seconds):
                 content = await self.body()
@@ -73,6 +78,12 @@ class _StrictRequest(Request):
             raise _wrong_body(f"is no JSON: {error}") from error
         for path in _not_finite(value):
             raise RequestValidationError([{"loc": ("body", *path), "msg": "must be a finite number", "type": "finite"}])
+        for path in _not_storable(value):
+            if self.url.path.startswith(_WORKER_SIDE):
+                self._body = json.dumps(_storable(value)).encode()
+                break
+            message = "must hold no NUL and no half of a surrogate pair"
+            raise RequestValidationError([{"loc": ("body", *path), "msg": message, "type": "text"}])
 
 
 def _wrong_body(message: str) -> RequestValidationError:
@@ -90,3 +101,30 @@ def _not_finite(value: Any) -> Iterator[tuple[str | int, ...]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from ((index, *path) for path in _not_finite(item))
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def _not_storable(value: Any) -> Iterator[tuple[str | int, ...]]:
+    """The paths of texts that no database takes, and of objects with such a key."""
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            yield ()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if _UNSTORABLE.search(key):
+                yield ()
+            yield from ((key, *path) for path in _not_storable(item))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from ((index, *path) for path in _not_storable(item))
+
+
+def _storable(value: Any) -> Any:
+    """The same with the replacement character in their place."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, status
 from backend.api.dependencies import LabDep, Limit, Offset
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute
+from backend.contracts.changes import RunChanges
 from backend.contracts.comparisons import Comparison
 from backend.contracts.runs import (
     EvaluateRequest,
@@ -19,11 +20,12 @@ from backend.contracts.runs import (
     RunState,
     Transition,
 )
-from backend.services import comparisons, evaluations, metrics, runs
+from backend.services import comparisons, evaluations, metrics, resuming, runs
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictJsonRoute, responses=problems(404))
 
 RunId = Annotated[str, Path(description="The run's id.", examples=["01jd3zv9xkq7m"])]
+_NO_CHANGES = RunChanges()
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(422))
@@ -55,7 +57,7 @@ def read_run(run_id: RunId, lab: LabDep) -> RunRead:
 
 @router.patch("/{run_id}", responses=problems(422))
 def patch_run(run_id: RunId, patch: RunPatch, lab: LabDep) -> RunRead:
-    """Change a run's name, tags or notes."""
+    """Change a run's name, tags, notes or priority."""
     return runs.patch(lab, run_id, patch)
 
 
@@ -72,9 +74,12 @@ def stop_run(run_id: RunId, lab: LabDep) -> RunRead:
 
 
 @router.post("/{run_id}/resume", responses=problems(409, 422))
-def resume_run(run_id: RunId, lab: LabDep) -> RunRead:
-    """Queue a stopped or failed run again; it goes on from its newest checkpoint."""
-    return runs.resume(lab, run_id)
+def resume_run(run_id: RunId, lab: LabDep, changes: RunChanges = _NO_CHANGES) -> RunRead:
+    """Queue a stopped or failed run again; it goes on from its newest checkpoint. The body may be left out.
+
+    It may change two things: more `epochs`, with which a run that has succeeded goes on too, and the `micro_batch_size`.
+    """
+    return resuming.resume(lab, run_id, changes)
 
 
 @router.post("/{run_id}/clone", status_code=status.HTTP_201_CREATED, responses=problems(422))

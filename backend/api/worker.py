@@ -1,6 +1,6 @@
 """Routes for workers: claim a run, ship events and files, end an attempt, say that one is alive."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 
 from backend.api.dependencies import LabDep
 from backend.api.errors import problems
@@ -8,17 +8,20 @@ from backend.api.json_bodies import StrictJsonRoute
 from backend.api.runs import RunId
 from backend.contracts.runs import AttemptEnd, Claim, ClaimRequest, EventBatch, LeaseAnswer, RunRead
 from backend.contracts.workers import WorkerBeat
-from backend.services import attempts, workers
+from backend.services import attempts, scheduling, workers
 
 router = APIRouter(
     prefix="/worker", tags=["worker side"], route_class=StrictJsonRoute, responses=problems(404, 409, 422)
 )
 
 
-@router.post("/runs/{run_id}/claim")
-def claim_run(run_id: RunId, request: ClaimRequest, lab: LabDep) -> Claim:
-    """Take the lease on a queued run. 404 or 409: there is nothing to do, drop the message."""
-    return attempts.claim(lab, run_id, request)
+@router.post("/claim", response_model=Claim, responses={204: {"description": "There is nothing for this worker now."}})
+def claim_run(request: ClaimRequest, lab: LabDep) -> Claim | Response:
+    """Take the lease on the first run in the queue that this worker could serve; 204: there is none, or no room for it.
+
+    409: the worker was not heard of lately: beat first, then claim.
+    """
+    return scheduling.claim(lab, request) or Response(status_code=status.HTTP_204_NO_CONTENT)
 
 
 @router.post("/runs/{run_id}/events")

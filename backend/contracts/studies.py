@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.contracts.config import ExperimentConfig
-from backend.contracts.runs import RunRead, RunState
+from backend.contracts.runs import Priority, RunRead, RunState
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -39,6 +39,7 @@ class StudyCreate(_Message):
     axes: list[Axis] = Field(min_length=1, max_length=4)
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=50)
     notes: str = Field(default="", max_length=20_000)
+    priority: Priority = 0
 
 
 class StudyRead(_Message):

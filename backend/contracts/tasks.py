@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 TRAIN_RUN = "simclr_lab.train_run"
-"""Argument: the run id."""
+"""A hint that a run waits. Argument: the run's id, for the log only: the worker asks the backend for the next run."""
 IMPORT_DATASET = "simclr_lab.import_dataset"
 """Argument: an ImportJob as a JSON object."""
 PREVIEW_VIEWS = "simclr_lab.preview_views"

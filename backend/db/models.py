@@ -85,7 +85,6 @@ class Run(Base):
     worker_id: Mapped[str | None]
     gpus: Mapped[list[Any] | None]  # indices of the worker's GPUs
     lease_expires_at: Mapped[datetime | None]
-    sent_at: Mapped[datetime | None]  # when its message went to the broker, since it was queued
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""The worker's side of a run: claim it, ship events, store files, end the attempt.
+"""The worker's side of a claimed run: ship events, store files, end the attempt.
 
 Each write names its attempt. One that is not the current attempt of a running run is refused (LeaseLostError), in the
 same UPDATE that renews the lease, so a worker that was given up for lost cannot write any more.
@@ -7,64 +7,18 @@ same UPDATE that renews the lease, so a worker that was given up for lost cannot
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from backend.contracts.config import ExperimentConfig
-from backend.contracts.runs import (
-    AttemptEnd,
-    CheckpointRead,
-    Claim,
-    ClaimRequest,
-    DatasetLocation,
-    EventBatch,
-    LeaseAnswer,
-    RunRead,
-    RunState,
-)
-from backend.db.models import Checkpoint, Run
+from backend.contracts.changes import RunChanges
+from backend.contracts.runs import AttemptEnd, EventBatch, LeaseAnswer, RunRead, RunState, Wish
+from backend.db.models import Run, Worker
 from backend.db.types import utc_now
 from backend.services import journal, runs, states
-from backend.services.errors import ConflictError, InvalidError, LeaseLostError
+from backend.services.errors import InvalidError, LeaseLostError
 from backend.services.lab import Lab
 
 Outcome = Literal["succeeded", "failed", "stopped", "drained", "no_space", "crashed", "lost"]
-_CHECKPOINTS_OFFERED = 20
-
-
-def claim(lab: Lab, run_id: str, request: ClaimRequest) -> Claim:
-    """Take the lease on a queued run. Raises ConflictError where it is not queued, NotFoundError where it is gone."""
-    now = utc_now()
-    with lab.database.write() as session:
-        run = states.move(
-            session,
-            run_id,
-            "queued",
-            "running",
-            actor=request.worker_id,
-            reason="claimed",
-            attempts=Run.attempts + 1,
-            last_seq=0,
-            output_end=0,
-            worker_id=request.worker_id,
-            lease_expires_at=now + timedelta(seconds=lab.settings.lease_seconds),
-            started_at=func.coalesce(Run.started_at, now),
-        )
-        if run is None:
-            state = runs.get(session, run_id).state
-            raise ConflictError(f"The run is {state}, not queued: there is nothing to claim.")
-        return Claim(
-            run_id=run.id,
-            attempt=run.attempts,
-            gpus=[],
-            config=ExperimentConfig.model_validate(run.config),
-            dataset=DatasetLocation(name=run.dataset, pack_sha256=run.pack_sha256),
-            transfer=[
-                DatasetLocation(name=name, pack_sha256=pack) for name, pack in (run.transfer_packs or {}).items()
-            ],
-            checkpoints=_checkpoints(session, run_id),
-            lease_seconds=lab.settings.lease_seconds,
-        )
 
 
 def post_events(lab: Lab, run_id: str, batch: EventBatch) -> LeaseAnswer:
@@ -81,14 +35,23 @@ def post_events(lab: Lab, run_id: str, batch: EventBatch) -> LeaseAnswer:
             if event.seq != expected:
                 raise InvalidError.field("events", f"event {expected} must come next, not {event.seq}")
         journal.store(session, run, fresh)
-        return LeaseAnswer(wish="stop" if run.state == "stopping" else "go_on", last_seq=run.last_seq)
+        return LeaseAnswer(wish=wish_of(session, run), last_seq=run.last_seq)
+
+
+def wish_of(session: Session, run: Run) -> Wish:
+    """What is wanted of a running or stopping run: a stop of the run before the drain of its worker."""
+    if run.state == "stopping":
+        return "stop"
+    worker = session.get(Worker, run.worker_id)
+    return "drain" if worker is not None and worker.draining else "go_on"
 
 
 def end(lab: Lab, run_id: str, report: AttemptEnd) -> RunRead:
     """The attempt is over. Raises LeaseLostError for a stale attempt."""
     with lab.database.write() as session:
         run = renew_lease(lab, session, run_id, report.attempt)
-        landed = land(lab, session, run, report.outcome, actor=run.worker_id or "worker", error=report.error)
+        actor = run.worker_id or "worker"
+        landed = land(lab, session, run, report.outcome, actor=actor, error=report.error, remedy=report.remedy)
     lab.unsent.set()
     return runs.read_model(landed)
 
@@ -108,7 +71,16 @@ def renew_lease(lab: Lab, session: Session, run_id: str, attempt: int) -> Run:
     return run
 
 
-def land(lab: Lab, session: Session, run: Run, outcome: Outcome, *, actor: str, error: str | None) -> Run:
+def land(
+    lab: Lab,
+    session: Session,
+    run: Run,
+    outcome: Outcome,
+    *,
+    actor: str,
+    error: str | None = None,
+    remedy: RunChanges | None = None,
+) -> Run:
     """Move a locked running or stopping run to where the outcome of its attempt leads."""
     if run.state == "stopping":
         if outcome == "succeeded":
@@ -118,12 +90,18 @@ def land(lab: Lab, session: Session, run: Run, outcome: Outcome, *, actor: str, 
         case "succeeded":
             return _moved(session, run, "succeeded", actor, "finished", progress=1.0, error=None)
         case "failed":
-            return _moved(session, run, "failed", actor, "failed", error=error or "The training process failed.")
+            helps = remedy.model_dump(exclude_none=True) if remedy else None
+            error = error or "The training process failed."
+            return _moved(session, run, "failed", actor, "failed", error=error, remedy=helps)
         case "stopped":
             return _moved(session, run, "stopped", actor, "stopped", error=error)
         case "drained":
-            return _moved(session, run, "queued", actor, "worker shuts down; goes on later")
+            drained = wish_of(session, run) == "drain"
+            reason = "its worker is drained" if drained else "its worker shuts down"
+            return _moved(session, run, "queued", actor, f"{reason}; goes on elsewhere or later")
         case "no_space":
+            # It knows better than its last beat; until the next one it is given no run.
+            session.execute(update(Worker).where(Worker.id == run.worker_id).values(disk_free_bytes=0))
             return _moved(session, run, "queued", actor, "the worker's disk is full; goes on when there is room")
         case "crashed" | "lost":
             return _after_crash(lab, session, run, outcome, actor, error)
@@ -151,11 +129,3 @@ def _moved(session: Session, run: Run, target: RunState, actor: str, reason: str
     if moved is None:
         raise LeaseLostError(f"Run {run.id} is not {source} at attempt {run.attempts} any more.")
     return moved
-
-
-def _checkpoints(session: Session, run_id: str) -> list[CheckpointRead]:
-    newest_first = (Checkpoint.step.desc(), Checkpoint.attempt.desc())
-    rows = session.scalars(
-        select(Checkpoint).where(Checkpoint.run_id == run_id).order_by(*newest_first).limit(_CHECKPOINTS_OFFERED)
-    )
-    return [CheckpointRead(name=row.name, step=row.step, sha256=row.sha256) for row in rows]

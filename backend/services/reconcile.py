@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
 
 from sqlalchemy import select
 
@@ -32,7 +31,6 @@ class Reconciler:
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._watching_since = 0.0
         self._next_search = 0.0
-        self._missing: dict[str, datetime] = {}
         self._complaints: set[str] = set()
 
     def start(self) -> None:
@@ -56,21 +54,13 @@ class Reconciler:
         watched = now - self._watching_since
         if watched >= lab.settings.lease_seconds and not self._try("expire leases", lambda: expire_leases(lab)):
             self._watching_since = now
-        self._try("send runs", lambda: dispatch.send_runs(lab))
+        self._try("send hints", lambda: dispatch.send_hints(lab))
         self._try("send imports", lambda: import_dispatch.send_imports(lab))
         if now >= self._next_search:
             self._next_search = now + _SEARCH_SECONDS
             judge = watched >= lab.settings.import_silence_seconds
-            self._try("search for lost runs", self._search_runs)
             self._try("search for lost imports", lambda: import_dispatch.search_imports(lab, judge=judge))
             self._try("sweep uploads", lambda: import_dispatch.sweep_uploads(lab))
-
-    def _search_runs(self) -> None:
-        """What is missing twice in a row is lost: a message on its way to a claim is missing once."""
-        missing = dispatch.missing_runs(self._lab)
-        lost = {run_id: sent_at for run_id, sent_at in missing.items() if self._missing.get(run_id) == sent_at}
-        self._missing = missing
-        dispatch.send_again(self._lab, lost)
 
     def _pause(self) -> None:
         settings, before = self._lab.settings, time.time()
@@ -106,6 +96,6 @@ def expire_leases(lab: Lab) -> int:
     with lab.database.write() as session:
         runs = session.scalars(expired.with_for_update(skip_locked=True)).all()
         for run in runs:
-            attempts.land(lab, session, run, "lost", actor=ACTOR, error=None)
+            attempts.land(lab, session, run, "lost", actor=ACTOR)
     lab.unsent.set()
     return len(runs)

@@ -1,4 +1,4 @@
-"""What people do with runs: launch, read, change, stop, resume, clone, delete."""
+"""What people do with runs: launch, read, change, stop, queue again, clone, delete."""
 
 import json
 import shutil
@@ -149,22 +149,8 @@ def ask_to_stop(session: Session, run: Run) -> Run:
     return moved or run
 
 
-def resume(lab: Lab, run_id: str) -> RunRead:
-    """Queue a stopped or failed run again; it keeps its checkpoints and goes on from the newest.
-
-    Raises ConflictError in any other state, or where the dataset is not the one it was launched with.
-    """
-    with lab.database.write() as session:
-        run = get(session, run_id, lock=True)
-        if run.state not in ("stopped", "failed"):
-            raise ConflictError(f"Only a stopped or failed run can be resumed; this one is {run.state}.")
-        moved = queue_again(session, run, ExperimentConfig.model_validate(run.config), reason="resumed")
-    lab.unsent.set()
-    return read_model(moved)
-
-
 def queue_again(session: Session, run: Run, config: ExperimentConfig, *, reason: str) -> Run:
-    """Queue a locked run that has ended, with this config and its failures forgotten.
+    """Queue a locked run that has ended at the end of its priority, with this config and its failures forgotten.
 
     Raises ConflictError where the dataset is not the one it was launched with, InvalidError where one is missing. Datasets
     to transfer to may have changed: nothing was trained on them.
@@ -186,6 +172,8 @@ def queue_again(session: Session, run: Run, config: ExperimentConfig, *, reason:
         transfer_packs=packs.transfer,
         failures=0,
         error=None,
+        remedy=None,
+        rank=time.time(),
     )
     return moved or run
 

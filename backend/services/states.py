@@ -19,12 +19,12 @@ LEGAL_MOVES: dict[tuple[RunState, RunState], str] = {
     ("running", "failed"): "cannot go on",
     ("running", "stopped"): "stopped by itself, with a checkpoint",
     ("running", "stopping"): "the user asked it to stop",
-    ("running", "queued"): "worker lost or drained, or training process crashed",
+    ("running", "queued"): "worker lost, drained or out of disk space, or training process crashed",
     ("stopping", "stopped"): "stopped, or its worker was lost meanwhile",
     ("stopping", "succeeded"): "finished before the wish to stop reached it",
     ("stopped", "queued"): "resumed by the user",
     ("failed", "queued"): "resumed by the user",
-    ("succeeded", "queued"): "more evaluation asked for by the user",
+    ("succeeded", "queued"): "more evaluation or more epochs asked for by the user",
 }
 
 
@@ -68,7 +68,7 @@ def record(session: Session, run: Run, source: RunState | None, *, actor: str, r
 def _entry_values(target: RunState) -> dict[str, Any]:
     """What changes with a state, wherever the run comes from."""
     if target == "queued":
-        return {"phase": None, "eta_seconds": None, "lease_expires_at": None, "sent_at": None, "finished_at": None}
+        return {"phase": None, "eta_seconds": None, "lease_expires_at": None, "finished_at": None}
     if target in ENDED:
         return {"eta_seconds": None, "lease_expires_at": None, "finished_at": utc_now()}
     return {}

@@ -34,7 +34,7 @@ def launch(lab: Lab, request: StudyCreate) -> StudyRead:
         for position, (point, packs) in enumerate(zip(points, found, strict=True)):
             runs.add_run(
                 session,
-                RunCreate(config=point.config, name=_run_name(request, point)),
+                RunCreate(config=point.config, name=_run_name(request, point), priority=request.priority),
                 packs=packs,
                 study_id=study.id,
                 position=position,

@@ -1,17 +1,18 @@
-"""Workers: who is there, and what each is at."""
+"""Workers: who is there, what each is at, and draining one."""
 
 from collections import defaultdict
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from backend.contracts.workers import WorkerBeat, WorkerRead
 from backend.db.engine import upsert
 from backend.db.models import Run, Worker
 from backend.db.types import utc_now
+from backend.services.errors import NotFoundError
 from backend.services.lab import Lab
+from backend.services.offers import ALIVE_SECONDS
 
-ALIVE_SECONDS = 15
 SHOWN_HOURS = 24
 
 
@@ -19,6 +20,17 @@ def beat(lab: Lab, report: WorkerBeat) -> None:
     """A worker says that it is alive."""
     with lab.database.write() as session:
         upsert(session, Worker, [{**report.model_dump(), "last_seen": utc_now()}])
+
+
+def drain(lab: Lab, worker_id: str, *, draining: bool) -> None:
+    """Give a worker no run any more and ask for those that it has; or let it take runs again. Raises NotFoundError."""
+    with lab.database.write() as session:
+        changed = session.scalars(
+            update(Worker).where(Worker.id == worker_id).values(draining=draining).returning(Worker.id)
+        ).one_or_none()
+    if changed is None:
+        raise NotFoundError(f"There is no worker '{worker_id}'.")
+    lab.unsent.set()
 
 
 def listed(lab: Lab) -> list[WorkerRead]:

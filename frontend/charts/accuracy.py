@@ -13,6 +13,7 @@ import pandas as pd
 
 from backend.contracts.studies import Axis, StudyRead, StudyResults
 from frontend.charts import palette
+from frontend.components.text import visible
 
 METRICS: Mapping[str, str] = {"linear_top1": "Linear accuracy", "knn_top1": "kNN accuracy"}
 """Names in a run's summary, in words; ``untrained_`` before one gives the untrained net's."""
@@ -48,12 +49,14 @@ def accuracy_points(results: StudyResults, metric: str) -> pd.DataFrame:
         rows.append(
             {
                 "batch_size": config.training.batch_size,
-                "augmentation": result.cell[augmentation.name] if augmentation else config.augmentation.label,
-                "series": ", ".join(f"{name} {label}" for name, label in result.cell.items() if name not in known),
+                "augmentation": visible(result.cell[augmentation.name]) if augmentation else config.augmentation.label,
+                "series": visible(
+                    ", ".join(f"{name} {label}" for name, label in result.cell.items() if name not in known)
+                ),
                 "seed": result.seed,
                 "accuracy": accuracy,
                 "untrained": result.run.summary.get(f"untrained_{metric}"),
-                "run": result.run.name,
+                "run": visible(result.run.name),
             }
         )
     return pd.DataFrame(rows, columns=_POINT_COLUMNS)
@@ -76,7 +79,7 @@ def planned_batch_sizes(study: StudyRead) -> list[int]:
 def planned_augmentations(study: StudyRead) -> list[str]:
     """The augmentations that the study will measure, in its order."""
     axis = augmentation_axis(study)
-    return [point.label for point in axis.points] if axis else [study.base.augmentation.label]
+    return [visible(point.label) for point in axis.points] if axis else [study.base.augmentation.label]
 
 
 def against_batch_size(results: StudyResults, metric: str = "linear_top1", *, height: int = 400) -> alt.LayerChart:

@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 import streamlit as st
 
 from backend.client import ApiError, BackendUnreachableError, Client, Connection
+from frontend.components.text import plain_lines
 
 _log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
@@ -79,9 +80,9 @@ def refused(error: ApiError) -> None:
         st.error("The backend refuses this page's token. Restart both with the same `SIMCLR_LAB_HOME`.")
     elif error.problem.errors:
         said = [one.message if one.field in _BODY else f"{one.field}: {one.message}" for one in error.problem.errors]
-        st.error("\n\n".join(message[:1].upper() + message[1:] for message in said))
+        st.error("\n\n".join(plain_lines(message[:1].upper() + message[1:]) for message in said))
     else:
-        st.error(error.problem.detail)
+        st.error(plain_lines(error.problem.detail))
 
 
 @st.fragment(run_every=RETRY_SECONDS)

@@ -17,6 +17,7 @@ from frontend.components.config_fields import (
 from frontend.components.config_values import build, differences, flatten, op_values
 from frontend.components.fields import draw_section, sentence
 from frontend.components.kept_values import KeptValues
+from frontend.components.text import plain
 from frontend.components.transformations import TransformationList
 
 _OPEN_SECTIONS = ("dataset", "augmentation", "training")
@@ -67,12 +68,12 @@ class ConfigForm:
         if wrong:
             st.caption(":red[Something here is to be mended.]")
         elif said:
-            st.caption(" · ".join(said))
+            st.caption(plain(" · ".join(said)))
 
 
 def in_words(errors: Mapping[str, str]) -> str:
     """The errors as a list in Markdown, with the fields' labels."""
-    return "\n".join(f"- **{label_of(path)}**: {sentence(message)}" for path, message in errors.items())
+    return "\n".join(f"- **{label_of(path)}**: {plain(sentence(message))}" for path, message in errors.items())
 
 
 def label_of(path: str) -> str:
@@ -86,7 +87,7 @@ def label_of(path: str) -> str:
     if path in optional_sections():
         return sections[path]
     field = all_fields().get(path)
-    return f"{sections[path.rsplit('.', 1)[0]]}, {field.label}" if field else path
+    return f"{sections[path.rsplit('.', 1)[0]]}, {field.label}" if field else plain(path)
 
 
 def _parameter_labels(keys: Iterable[str]) -> list[str]:

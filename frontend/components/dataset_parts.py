@@ -4,6 +4,7 @@ import pandas as pd
 
 from backend.contracts.datasets import DatasetStats
 from frontend.components import words
+from frontend.components.text import cell
 
 
 def facts(stats: DatasetStats) -> str:
@@ -23,10 +24,15 @@ def facts(stats: DatasetStats) -> str:
 
 def class_table(stats: DatasetStats) -> pd.DataFrame:
     """A row for each class with its images in each split; names only where an earlier version did not count."""
-    table = pd.DataFrame({"class": stats.classes})
+    table = pd.DataFrame({"class": [cell(name) for name in stats.classes]})
     if stats.train_counts:
         table["training images"], table["test images"] = stats.train_counts, stats.test_counts
     return table
+
+
+def broken_table(stats: DatasetStats) -> pd.DataFrame:
+    """A row for each file that could not be read, with the reason."""
+    return pd.DataFrame([{"file": cell(one.file), "reason": cell(one.reason)} for one in stats.broken])
 
 
 def channel_facts(stats: DatasetStats) -> str:

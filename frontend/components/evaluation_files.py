@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from frontend.components.text import visible
+
 
 @dataclass(frozen=True)
 class OfClassifier:
@@ -27,7 +29,7 @@ def read_classes(*files: bytes | None) -> list[str]:
     """The names of the classes, from the first of these files that holds them."""
     for content in files:
         if content and (classes := _object(content).get("classes")):
-            return [str(name) for name in classes]
+            return [visible(str(name)) for name in classes]
     return []
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from frontend.components.text import cell
+
 COLUMNS = {"h": "Pretrained, h", "z": "Pretrained, z", "untrained": "Not pretrained", "chance": "Chance"}
 """The columns of the table: name in words."""
 _NAMES = {
@@ -31,7 +33,7 @@ def evaluation_rows(summary: Mapping[str, Any], chance: float | None = None) -> 
     rows: dict[str, dict[str, Any]] = {}
     for key, value in summary.items():
         for name, column, known_chance in _place(key):
-            row = rows.setdefault(name, {"name": name, "chance": chance if known_chance else None})
+            row = rows.setdefault(name, {"name": cell(name), "chance": chance if known_chance else None})
             row[column] = value
     ordered = sorted(rows.values(), key=lambda row: _rank(row["name"]))
     return pd.DataFrame(ordered, columns=["name", *COLUMNS])

@@ -8,6 +8,7 @@ import streamlit as st
 
 from frontend.components.config_fields import FormField, FormSection
 from frontend.components.kept_values import KeptValues
+from frontend.components.text import plain
 
 _OF_DATASETS = frozenset({"dataset.name", "evaluation.transfer.datasets"})
 """Fields that name datasets."""
@@ -95,7 +96,7 @@ def _draw_list(field: FormField, value: Any, datasets: Sequence[str], shared: di
 def show_error(errors: Mapping[str, str], path: str) -> None:
     """The error at a path, if there is one."""
     if path in errors:
-        st.markdown(f":red[:material/error: {sentence(errors[path])}]")
+        st.markdown(f":red[:material/error: {plain(sentence(errors[path]))}]")
 
 
 def sentence(message: str) -> str:

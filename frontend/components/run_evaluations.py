@@ -22,6 +22,7 @@ from frontend.components.evaluation_files import (
     read_map,
 )
 from frontend.components.evaluation_results import COLUMNS, classifier_label, evaluation_rows, geometry
+from frontend.components.text import plain, visible
 
 _NEIGHBOURS_SHOWN = 9
 
@@ -66,7 +67,7 @@ def _classes(classifiers: Mapping[str, OfClassifier], classes: list[str]) -> Non
             "By",
             names,
             default=default,
-            format_func=classifier_label,
+            format_func=lambda one: plain(classifier_label(one)),
             key="run:classes:of",
             label_visibility="collapsed",
         )
@@ -83,7 +84,7 @@ def _classes(classifiers: Mapping[str, OfClassifier], classes: list[str]) -> Non
 
 
 def _map(run_id: str, found: ImageMap, files: Mapping[str, str]) -> None:
-    with st.expander(f"Map of {len(found.images):,} test images by {METHODS.get(found.method, found.method)}"):
+    with st.expander(f"Map of {len(found.images):,} test images by {METHODS.get(found.method, plain(found.method))}"):
         points, links = map_points(found.images, found.classes), map_links(found.images)
         left, right = st.columns([3, 1], gap="medium")
         with left:
@@ -117,7 +118,7 @@ def thumbnails_html(found: ImageMap, sheet: Image.Image, picked: int) -> str:
         row, column = divmod(place[index], columns)
         png = io.BytesIO()
         sheet.crop((column * side, row * side, (column + 1) * side, (row + 1) * side)).save(png, "PNG")
-        label = escape(class_name(found.images[place[index]]["label"], found.classes))
+        label = escape(visible(class_name(found.images[place[index]]["label"], found.classes)))
         source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
         style = f"width:{width}px;image-rendering:pixelated;border-radius:4px;display:block"
         return f'<div><img style="{style}" alt="test image {index}" src="{source}">{label}{note}</div>'

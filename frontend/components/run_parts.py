@@ -9,6 +9,7 @@ import streamlit as st
 from backend.contracts.runs import MetricSeries, RunRead
 from frontend.charts.curves import TITLES, curve_points, curves
 from frontend.components import backend, words
+from frontend.components.text import cell, plain, plain_lines, visible
 
 _STATE_HINTS = {
     "queued": "It waits for a worker. Runs are taken in order.",
@@ -24,7 +25,7 @@ def state(run: RunRead) -> None:
     attempt = f" · attempt {run.attempts}" if run.attempts > 1 else ""
     st.markdown(f"{words.badge(run.state)}{doing}{attempt} {_STATE_HINTS.get(run.state, '')}")
     if run.state == "failed":
-        st.error(f"**The run failed.** {run.error or 'Its log says why.'}", icon=":material/error:")
+        st.error(f"**The run failed.** {plain_lines(run.error or 'Its log says why.')}", icon=":material/error:")
         st.caption(
             "**Resume** tries again from its newest checkpoint; **Change and launch** starts a new run with a config "
             "that you mend first. The log below ends with what happened."
@@ -74,10 +75,10 @@ def live_curves(run: RunRead, series: Sequence[MetricSeries]) -> None:
     """Loss, contrastive accuracy, kNN accuracy and throughput over the epochs."""
     columns = st.columns(2)
     for place, metric in enumerate(_CURVES):
-        points = curve_points({run.name: series}, metric)
+        points = curve_points({visible(run.name): series}, metric)
         with columns[place % 2]:
             if len(points):
-                st.altair_chart(curves(points, metric, [run.name]), key=f"run:curves:{metric}")
+                st.altair_chart(curves(points, metric, [visible(run.name)]), key=f"run:curves:{metric}")
             else:
                 st.caption(f"{TITLES[metric]}: not measured yet.")
 
@@ -88,7 +89,7 @@ def log(run: RunRead) -> None:
     with st.expander("Log, newest line first", expanded=run.state in ("running", "failed")):
         if lines:
             text = "\n".join(
-                f"{line.time:%H:%M:%S} {'' if line.level == 'info' else line.level.upper() + ' '}{line.message}"
+                f"{line.time:%H:%M:%S} {'' if line.level == 'info' else line.level.upper() + ' '}{visible(line.message)}"
                 for line in reversed(lines)
             )
             st.code(text, language=None, height=260, wrap_lines=True)
@@ -112,7 +113,7 @@ def files(run: RunRead) -> None:
         st.caption("Encoder, config and report stand here once the run has succeeded.")
     for artifact in artifacts:
         st.download_button(
-            f"{artifact.name} ({words.size(artifact.size_bytes)})",
+            f"{plain(artifact.name)} ({words.size(artifact.size_bytes)})",
             data=lambda name=artifact.name: client.artifact(run.id, name),
             file_name=f"{run.id}-{artifact.name}",
             icon=":material/download:",
@@ -125,7 +126,13 @@ def files(run: RunRead) -> None:
 def history(run: RunRead) -> None:
     """Every move from state to state, and the rest of the summary."""
     moves = [
-        {"time": move.time, "state": move.to_state, "by": move.actor, "because": move.reason, "attempt": move.attempt}
+        {
+            "time": move.time,
+            "state": move.to_state,
+            "by": cell(move.actor),
+            "because": cell(move.reason),
+            "attempt": move.attempt,
+        }
         for move in backend.client().transitions(run.id)
     ]
     st.dataframe(
@@ -136,6 +143,8 @@ def history(run: RunRead) -> None:
     if run.summary:
         st.caption("Everything the run measured about itself")
         st.dataframe(
-            pd.DataFrame([{"name": name, "value": str(value)} for name, value in sorted(run.summary.items())]),
+            pd.DataFrame(
+                [{"name": cell(name), "value": cell(str(value))} for name, value in sorted(run.summary.items())]
+            ),
             hide_index=True,
         )

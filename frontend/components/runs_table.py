@@ -8,6 +8,7 @@ import streamlit as st
 
 from backend.contracts.runs import RunRead
 from frontend.components import words
+from frontend.components.text import cell
 
 _COLUMNS = [
     "state",  # first, as a table that gets the focus selects its first cell, and a selected name is a click
@@ -29,13 +30,13 @@ def run_rows(runs: Sequence[RunRead]) -> pd.DataFrame:
     """One row a run, in the given order; the index is the run's id. Accuracies and progress in percent."""
     rows = [
         {
-            "name": run.name,
+            "name": cell(run.name),
             "state": [run.state],
             "progress": 100 * run.progress,
             "eta": words.duration(run.eta_seconds) if run.state == "running" else "",
             "dataset": run.config.dataset.name,
             "batch_size": run.config.training.batch_size,
-            "augmentation": words.augmentation(run.config.augmentation),
+            "augmentation": cell(words.augmentation(run.config.augmentation)),
             "epochs": run.config.training.epochs,
             "seed": run.config.training.seed,
             "linear": _percent(run.summary.get("linear_top1")),

@@ -5,6 +5,7 @@ import streamlit as st
 from backend.contracts.studies import Preset
 from frontend.components import backend, links, words
 from frontend.components.compositions import number_of_runs
+from frontend.components.text import plain
 
 
 def starter(preset: Preset, *, primary: bool) -> None:
@@ -14,7 +15,7 @@ def starter(preset: Preset, *, primary: bool) -> None:
         return
     runs = number_of_runs([*(len(axis.points) for axis in study.axes), len(study.seeds)])
     varied = " by ".join(
-        f"{words.count(len(axis.points), axis.name)} ({', '.join(point.label for point in axis.points)})"
+        f"{words.count(len(axis.points), plain(axis.name))} ({', '.join(plain(point.label) for point in axis.points)})"
         for axis in study.axes
     )
     st.markdown(preset.description)

@@ -5,6 +5,7 @@ import pandas as pd
 from backend.contracts.runs import ENDED
 from backend.contracts.studies import StudyResults
 from frontend.charts.accuracy import METRICS, accuracy_points, augmentation_axis
+from frontend.components.text import plain
 from frontend.components.words import count
 
 
@@ -38,10 +39,10 @@ def _on_augmentation(results: StudyResults, points: pd.DataFrame, metric: str) -
     best = str(means.index[0])
     dataset = results.study.base.dataset.name
     average = f", the mean of {runs[best]} runs" if runs[best] > 1 else ", in one run"
-    told = [f"**{best}** reached **{means.iloc[0]:.1%}** {name} on {dataset}{average}."]
+    told = [f"**{plain(best)}** reached **{means.iloc[0]:.1%}** {name} on {dataset}{average}."]
     if len(means) > 1:
         gaps = [
-            f"{100 * (means.iloc[0] - value):.1f} points above {label} ({value:.1%})"
+            f"{100 * (means.iloc[0] - value):.1f} points above {plain(str(label))} ({value:.1%})"
             for label, value in means[1:].items()
         ]
         told.append(f"That is {_listed(gaps)}.")
@@ -49,7 +50,7 @@ def _on_augmentation(results: StudyResults, points: pd.DataFrame, metric: str) -
     if len(untrained):
         level = untrained.mean()
         told.append(f"The same net untrained reaches {level:.1%}.")
-        below = [str(label) for label, value in means.items() if value < level]
+        below = [plain(str(label)) for label, value in means.items() if value < level]
         if below:
             told.append(f"Training with {_listed(below)} alone left the net below that.")
     if augmentation_axis(results.study) and _is_the_papers_point(means):
@@ -74,7 +75,7 @@ def _on_batch_size(points: pd.DataFrame, metric: str) -> list[str]:
     best = points.groupby("augmentation")["accuracy"].mean().idxmax()
     means = points[points["augmentation"] == best].groupby("batch_size")["accuracy"].mean()
     listed = _listed([f"{value:.1%} at {size:,}" for size, value in means.items()])
-    return [f"With {best}, {METRICS[metric].replace('Linear', 'linear')} by batch size: {listed}."]
+    return [f"With {plain(str(best))}, {METRICS[metric].replace('Linear', 'linear')} by batch size: {listed}."]
 
 
 def _on_chance(points: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from backend.client import ApiError, BackendUnreachableError
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.previews import ViewsPreview, ViewsRequest, ViewTriple
 from frontend.components import backend
+from frontend.components.text import plain, visible
 
 _IMAGES = 6
 _STEP = "views:step"
@@ -27,7 +28,7 @@ def views(config: ExperimentConfig) -> None:
     if preview is None or asked != request:
         _draw_soon(request)
     elif preview.error:
-        st.warning(f"No preview: {preview.error}")
+        st.warning(f"No preview: {plain(preview.error)}")
     else:
         st.html(views_html(preview.items))
         if st.button("Another step", icon=":material/casino:", help="The views that a later step will see."):
@@ -50,7 +51,7 @@ def _draw_soon(request: ViewsRequest) -> None:
             preview = backend.client().preview_views(request)
         except ApiError as error:
             if error.status >= 500:
-                st.warning(f"No preview yet: {error.problem.detail} Trying again.")
+                st.warning(f"No preview yet: {plain(error.problem.detail)} Trying again.")
                 return
             preview = ViewsPreview(items=[], error=error.problem.detail)
         except BackendUnreachableError:
@@ -66,9 +67,9 @@ def views_html(items: Sequence[ViewTriple]) -> str:
     """A table: class, image, first view, second view. Pixels stay sharp."""
     style = "width:100%;max-width:96px;image-rendering:pixelated;border-radius:4px;display:block"
     rows = "".join(
-        f"<tr><td>{escape(item.label)}</td>"
+        f"<tr><td>{escape(visible(item.label))}</td>"
         + "".join(
-            f'<td><img style="{style}" alt="{alt} of {escape(item.label, quote=True)}" '
+            f'<td><img style="{style}" alt="{alt} of {escape(visible(item.label), quote=True)}" '
             f'src="data:image/png;base64,{escape(png, quote=True)}"></td>'
             for alt, png in (("image", item.image_png), ("view 1", item.view1_png), ("view 2", item.view2_png))
         )

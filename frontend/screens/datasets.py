@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import pandas as pd
 import streamlit as st
 
 from backend.client import ApiError
@@ -17,6 +16,7 @@ from backend.contracts.datasets import (
     DatasetStats,
 )
 from frontend.components import backend, dataset_parts, words
+from frontend.components.text import plain, plain_lines
 
 _CHUNK = 1 << 20
 _IMPORTS = "datasets:imports"
@@ -56,11 +56,13 @@ def _list(was_importing: bool) -> None:
 def _dataset(dataset: DatasetRead) -> None:
     text, button = st.columns([4, 1], vertical_alignment="center")
     with text:
-        st.markdown(f"**{dataset.name}**")
+        st.markdown(f"**{plain(dataset.name)}**")
         if dataset.state == "importing":
             st.progress(min(1.0, dataset.progress), text=f"importing, {dataset.progress:.0%}")
         elif dataset.state == "failed":
-            st.error(f"{dataset.error or 'The import failed.'} Delete it, mend the file, and bring it again.")
+            st.error(
+                f"{plain_lines(dataset.error or 'The import failed.')} Delete it, mend the file, and bring it again."
+            )
         if dataset.name == "shapes":
             st.caption("Coloured shapes, drawn here from a seed. Always ready, nothing to download.")
         if dataset.stats:
@@ -77,14 +79,14 @@ def _stats(stats: DatasetStats) -> None:
     if stats.classes or stats.mean:
         with st.expander("Details"):
             for line in (*stats.notes, dataset_parts.channel_facts(stats)):
-                st.caption(line)
+                st.caption(plain(line))
             if stats.classes:
                 st.dataframe(dataset_parts.class_table(stats), hide_index=True, height=220)
     if stats.broken_total:
         with st.expander(
             f":orange[{words.count(stats.broken_total, 'file')} could not be read and {_is(stats)} left out]"
         ):
-            st.dataframe(pd.DataFrame([one.model_dump() for one in stats.broken]), hide_index=True, height=220)
+            st.dataframe(dataset_parts.broken_table(stats), hide_index=True, height=220)
             if stats.broken_total > len(stats.broken):
                 st.caption(f"The first {len(stats.broken):,} are shown.")
 
@@ -156,7 +158,7 @@ def _name(tab: str, proposed: str, taken: set[str]) -> str | None:
     name = st.text_input("Name", value=proposed, key=_key(f"{tab}:name:{proposed}"), max_chars=64).strip()
     problem = name_problem(name, taken)
     if name and problem:
-        st.markdown(f":red[:material/error: {problem}]")
+        st.markdown(f":red[:material/error: {plain(problem)}]")
     return None if problem else name
 
 
@@ -199,7 +201,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 @st.dialog("Delete this dataset?")
 def _confirm_delete(name: str) -> None:
-    st.write(f"**{name}** goes, with its images. Runs that used it keep their results.")
+    st.write(f"**{plain(name)}** goes, with its images. Runs that used it keep their results.")
     if st.button("Delete", type="primary"):
         try:
             backend.client().delete_dataset(name)

@@ -11,6 +11,7 @@ from frontend.components import backend, links, words
 from frontend.components.config_form import ConfigForm, in_words
 from frontend.components.config_values import field_errors
 from frontend.components.estimate import estimate
+from frontend.components.text import plain
 from frontend.components.views import views
 
 _REFUSED = "new_run:refused"
@@ -61,7 +62,7 @@ def _fill_from_run(form: ConfigForm) -> None:
     run = backend.client().run(run_id)
     form.prefill(run.config)
     st.session_state[_FILLED_FROM] = run_id
-    st.toast(f"Filled in from {run.name}.")
+    st.toast(f"Filled in from {plain(run.name)}.")
 
 
 def _launch(name: str, config: ExperimentConfig | None, errors: dict[str, str]) -> None:

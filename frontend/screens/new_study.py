@@ -10,6 +10,7 @@ from frontend.components.compositions import MAX_RUNS, axes, compositions, numbe
 from frontend.components.config_fields import OPS
 from frontend.components.config_form import ConfigForm, in_words
 from frontend.components.config_values import field_errors
+from frontend.components.text import plain, visible
 
 _DECIDED_BY_THE_STUDY = (OPS, "training.batch_size", "training.seed")
 _FILLED_FROM = "new_study:filled_from"
@@ -31,7 +32,7 @@ def show() -> None:
 
 
 def _start_from(form: ConfigForm) -> None:
-    runs = {run.id: run.name for run in backend.client().runs(limit=50).items}
+    runs = {run.id: visible(run.name) for run in backend.client().runs(limit=50).items}
     chosen = st.selectbox(
         "Start from the config of", [None, *runs], format_func=lambda one: runs[one] if one else "the defaults"
     )
@@ -86,7 +87,7 @@ def _numbers(label: str, value: str, key: str, help_: str | None = None) -> list
     try:
         return whole_numbers(text)
     except ValueError as error:
-        st.markdown(f":red[:material/error: {error}]")
+        st.markdown(f":red[:material/error: {plain(str(error))}]")
         return None
 
 
@@ -97,7 +98,7 @@ def _launch(request: StudyCreate) -> None:
         if error.status != 422:
             raise
         found = field_errors((one.field.split("."), one.message) for one in error.problem.errors)
-        st.error(in_words(found) or error.problem.detail)
+        st.error(in_words(found) or plain(error.problem.detail))
         return
     st.switch_page(links.STUDIES, query_params={"id": study.id})
 

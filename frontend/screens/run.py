@@ -6,6 +6,7 @@ from backend.contracts.runs import RunRead
 from frontend.components import backend, links, run_parts, words
 from frontend.components.evaluate_more import evaluate_more
 from frontend.components.run_evaluations import evaluations
+from frontend.components.text import plain
 
 _EVALUATED = "encoder_sha256_after_evaluation"
 """What the summary holds once every evaluation is done: of a run that has succeeded, though a later one may have failed."""
@@ -20,7 +21,7 @@ def show() -> None:
         st.page_link(links.RUNS, label="Runs", icon=":material/list:")
         return
     run = backend.client().run(run_id)
-    st.title(run.name)
+    st.title(plain(run.name))
     if run.study_id:
         st.page_link(links.STUDIES, label="Its study", icon=":material/grid_view:", query_params={"id": run.study_id})
     _buttons(run)
@@ -79,7 +80,7 @@ def _buttons(run: RunRead) -> None:
 
 @st.dialog("Delete this run?")
 def _confirm_delete(run: RunRead) -> None:
-    st.write(f"**{run.name}** goes, with its curves, log and files. This cannot be undone.")
+    st.write(f"**{plain(run.name)}** goes, with its curves, log and files. This cannot be undone.")
     if st.button("Delete", type="primary"):
         backend.client().delete_run(run.id)
         st.switch_page(links.RUNS)

@@ -10,6 +10,7 @@ from frontend.charts.curves import TITLES, curve_points, curves
 from frontend.components import backend, links, words
 from frontend.components.comparison import comparison
 from frontend.components.runs_table import column_config, matching, run_rows
+from frontend.components.text import visible
 
 _TICKED = "runs:ticked"
 _PAGE = 200
@@ -91,9 +92,9 @@ def _distinct_names(runs: Sequence[RunRead]) -> dict[str, str]:
     """Run id to name; runs of the same name get their seed and the end of their id."""
     all_names = [run.name for run in runs]
     return {
-        run.id: run.name
+        run.id: visible(run.name)
         if all_names.count(run.name) == 1
-        else f"{run.name}, seed {run.config.training.seed} ({run.id[-5:]})"
+        else f"{visible(run.name)}, seed {run.config.training.seed} ({run.id[-5:]})"
         for run in runs
     }
 

@@ -5,6 +5,7 @@ import streamlit as st
 from frontend.components import backend, links, words
 from frontend.components.runs_table import column_config, run_rows
 from frontend.components.starter import starter
+from frontend.components.text import plain
 
 
 def show() -> None:
@@ -52,7 +53,7 @@ def _now() -> None:
         total, done = sum(study.states.values()), study.states.get("succeeded", 0)
         st.page_link(
             links.STUDIES,
-            label=f"{study.name}: {done} of {words.count(total, 'run')} done",
+            label=f"{plain(study.name)}: {done} of {words.count(total, 'run')} done",
             icon=":material/grid_view:",
             query_params={"id": study.id},
         )

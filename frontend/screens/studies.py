@@ -7,6 +7,7 @@ from frontend.charts.accuracy import METRICS, against_augmentation, against_batc
 from frontend.components import backend, links, words
 from frontend.components.runs_table import column_config, run_rows
 from frontend.components.story import is_finished, tell
+from frontend.components.text import cell, plain, plain_lines, visible
 
 
 def show() -> None:
@@ -35,9 +36,9 @@ def _list_rows() -> None:
             name, done = st.columns([2, 3], vertical_alignment="center")
             with name:
                 st.page_link(
-                    links.STUDIES, label=study.name, icon=":material/grid_view:", query_params={"id": study.id}
+                    links.STUDIES, label=plain(study.name), icon=":material/grid_view:", query_params={"id": study.id}
                 )
-                st.caption(f"{study.base.dataset.name} · {_varied(study)} · {study.created_at:%Y-%m-%d %H:%M}")
+                st.caption(f"{plain(study.base.dataset.name)} · {_varied(study)} · {study.created_at:%Y-%m-%d %H:%M}")
             with done:
                 _progress(study)
 
@@ -46,13 +47,13 @@ def _study(study_id: str) -> None:
     results = backend.client().study_results(study_id)
     finished = is_finished(results)
     title, stop = st.columns([5, 1], vertical_alignment="bottom")
-    title.title(results.study.name)
+    title.title(plain(results.study.name))
     clicked = stop.button("Stop all", icon=":material/stop:", disabled=finished, width="stretch")
     if clicked and backend.tried(backend.client().stop_study, study_id):
         st.rerun()
-    st.caption(f"{results.study.base.dataset.name} · {_varied(results.study)}")
+    st.caption(f"{plain(results.study.base.dataset.name)} · {_varied(results.study)}")
     if results.study.notes:
-        st.markdown(results.study.notes)
+        st.markdown(plain_lines(results.study.notes))
     metric = st.segmented_control(
         "Accuracy of", list(METRICS), default="linear_top1", format_func=METRICS.__getitem__, key="study:metric"
     )
@@ -91,12 +92,14 @@ def _table(results: StudyResults) -> None:
     rows = run_rows(runs)
     axes = [axis.name for axis in results.study.axes]
     for place, axis in enumerate(axes):
-        rows.insert(place + 1, f"axis {axis}", [result.cell[axis] for result in results.results])
+        rows.insert(place + 1, f"axis {axis}", [cell(result.cell[axis]) for result in results.results])
     rows["untrained"] = [
         100 * value if (value := run.summary.get("untrained_linear_top1")) is not None else None for run in runs
     ]
     rows["seed"] = [result.seed for result in results.results]
-    columns = column_config() | {f"axis {axis}": st.column_config.TextColumn(axis.capitalize()) for axis in axes}
+    columns = column_config() | {
+        f"axis {axis}": st.column_config.TextColumn(visible(axis.capitalize())) for axis in axes
+    }
     columns["untrained"] = st.column_config.NumberColumn(
         "Untrained", format="%.1f%%", width="small", help="Linear accuracy of the same net before training."
     )
@@ -137,7 +140,7 @@ def _progress(study: StudyRead, results: StudyResults | None = None) -> None:
 def _varied(study: StudyRead) -> str:
     axes = {axis.name: len(axis.points) for axis in study.axes}
     return " by ".join(
-        [*(words.count(size, name) for name, size in axes.items()), words.count(len(study.seeds), "seed")]
+        [*(words.count(size, plain(name)) for name, size in axes.items()), words.count(len(study.seeds), "seed")]
     )
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from frontend.components import backend, links, words
+from frontend.components.text import cell
 
 
 def show() -> None:
@@ -20,14 +21,14 @@ def _list() -> None:
         return
     rows = [
         {
-            "worker": worker.id,
+            "worker": cell(worker.id),
             "is": "alive" if worker.alive else "silent",
-            "device": worker.device,
+            "device": cell(worker.device),
             "cores": worker.cores,
             "memory": words.size(worker.memory_bytes),
             "run": ", ".join(worker.run_ids),
             "seen": worker.last_seen,
-            "versions": ", ".join(f"{name} {version}" for name, version in worker.versions.items()),
+            "versions": cell(", ".join(f"{name} {version}" for name, version in worker.versions.items())),
         }
         for worker in workers
     ]

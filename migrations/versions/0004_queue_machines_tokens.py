@@ -27,6 +27,7 @@ def new_of_runs() -> list[sa.Column]:
 def upgrade() -> None:
     for column in new_of_runs():
         op.add_column("runs", column)
+    op.drop_column("runs", "sent_at")
 
     # Whoever lives registers anew within seconds.
     op.drop_index("ix_workers_last_seen", "workers")
@@ -96,3 +97,4 @@ def downgrade() -> None:
     op.create_index("ix_workers_last_seen", "workers", ["last_seen"])
     for column in new_of_runs():
         op.drop_column("runs", column.name)
+    op.add_column("runs", sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True))

@@ -1,30 +1,38 @@
-"""The worker's side of a run: claims, leases, numbered events, and what the end of an attempt leads to."""
+"""The worker's side of a run: leases, numbered events, and what the end of an attempt leads to."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
+from backend.contracts.changes import RunChanges
 from backend.contracts.runs import AttemptEnd, Claim, ClaimRequest, EventBatch, RunCreate, RunState
 from backend.db.models import Run
 from backend.db.types import utc_now
-from backend.services import attempts, metrics, runs
-from backend.services.errors import ConflictError, InvalidError, LeaseLostError, NotFoundError
+from backend.services import attempts, metrics, resuming, run_queue, runs, scheduling, workers
+from backend.services.errors import InvalidError, LeaseLostError
 from backend.services.lab import Lab
 from backend.services.reconcile import expire_leases
 from tests.backend.events import batch, event, loss
-
-WORKER = ClaimRequest(worker_id="worker-1")
+from tests.examples import a_beat
 
 
 def launch(lab: Lab) -> str:
     return runs.launch(lab, RunCreate()).id
 
 
+def claim(lab: Lab, run_id: str, worker_id: str = "worker-1") -> Claim:
+    """Claim the run, which is next, for a worker with room."""
+    workers.beat(lab, a_beat(worker_id, slots_per_gpu=64))
+    claimed = scheduling.claim(lab, ClaimRequest(worker_id=worker_id))
+    assert claimed is not None
+    assert claimed.run_id == run_id
+    return claimed
+
+
 def launch_and_claim(lab: Lab) -> str:
     run_id = launch(lab)
-    attempts.claim(lab, run_id, WORKER)
+    claim(lab, run_id)
     return run_id
 
 
@@ -39,35 +47,15 @@ def checkpoint(seq: int, step: int, *, attempt: int = 1):
     return event("checkpoint", seq, attempt=attempt, name=name, step=step, sha256=f"{step:064x}", size_bytes=10)
 
 
-def test_of_several_workers_that_claim_one_run_at_once_exactly_one_gets_it(lab: Lab) -> None:
-    run_id = launch(lab)
-
-    def try_to_claim(number: int) -> Claim | None:
-        try:
-            return attempts.claim(lab, run_id, ClaimRequest(worker_id=f"worker-{number}"))
-        except ConflictError:
-            return None
-
-    with ThreadPoolExecutor(8) as pool:
-        claims = [claim for claim in pool.map(try_to_claim, range(16)) if claim is not None]
-    assert [claim.attempt for claim in claims] == [1]
-    assert len(runs.transitions(lab, run_id)) == 2
-
-
-def test_a_claim_of_a_run_that_is_gone_is_not_found(lab: Lab) -> None:
-    with pytest.raises(NotFoundError):
-        attempts.claim(lab, "no-such-run", WORKER)
-
-
 def test_a_claim_hands_out_config_lease_and_the_newest_checkpoints_first(lab: Lab) -> None:
     run_id = launch_and_claim(lab)
     attempts.post_events(lab, run_id, batch(checkpoint(1, 10), checkpoint(2, 20)))
     attempts.end(lab, run_id, AttemptEnd(attempt=1, outcome="drained"))
-    claim = attempts.claim(lab, run_id, WORKER)
-    assert claim.attempt == 2
-    assert claim.config == RunCreate().config
-    assert claim.lease_seconds == lab.settings.lease_seconds
-    assert [(c.name, c.step, c.sha256) for c in claim.checkpoints] == [
+    claimed = claim(lab, run_id)
+    assert claimed.attempt == 2
+    assert claimed.config == RunCreate().config
+    assert claimed.lease_seconds == lab.settings.lease_seconds
+    assert [(c.name, c.step, c.sha256) for c in claimed.checkpoints] == [
         ("ck-20-a1", 20, f"{20:064x}"),
         ("ck-10-a1", 10, f"{10:064x}"),
     ]
@@ -76,7 +64,7 @@ def test_a_claim_hands_out_config_lease_and_the_newest_checkpoints_first(lab: La
 def test_a_worker_that_lost_its_lease_is_refused_in_everything(lab: Lab) -> None:
     run_id = launch_and_claim(lab)
     end_lease(lab, run_id)
-    attempts.claim(lab, run_id, ClaimRequest(worker_id="worker-2"))
+    claim(lab, run_id, "worker-2")
     stale = batch(loss(1, 1, 99.0))
     with pytest.raises(LeaseLostError, match="attempt 2"):
         attempts.post_events(lab, run_id, stale)
@@ -117,7 +105,7 @@ def test_a_step_measured_again_by_a_later_attempt_stands_there_once(lab: Lab) ->
     run_id = launch_and_claim(lab)
     attempts.post_events(lab, run_id, batch(loss(1, 1, 4.0), loss(2, 2, 3.0)))
     end_lease(lab, run_id)
-    attempts.claim(lab, run_id, WORKER)
+    claim(lab, run_id)
     attempts.post_events(lab, run_id, batch(loss(1, 2, 3.5, attempt=2), loss(2, 3, 2.0, attempt=2), attempt=2))
     (series,) = metrics.series(lab, run_id)
     assert (series.steps, series.values) == ([1, 2, 3], [4.0, 3.5, 2.0])
@@ -143,7 +131,7 @@ def test_events_show_in_the_run(lab: Lab) -> None:
 def test_a_lost_lease_queues_the_run_for_its_next_attempt_and_fails_it_in_the_end(lab: Lab) -> None:
     run_id = launch(lab)
     for attempt in range(1, lab.settings.max_attempts + 1):
-        assert attempts.claim(lab, run_id, WORKER).attempt == attempt
+        assert claim(lab, run_id).attempt == attempt
         end_lease(lab, run_id)
         expected = "failed" if attempt == lab.settings.max_attempts else "queued"
         assert runs.read(lab, run_id).state == expected
@@ -162,17 +150,65 @@ def test_a_lease_is_renewed_by_every_post(lab: Lab) -> None:
 def test_draining_does_not_count_as_a_failure(lab: Lab) -> None:
     run_id = launch(lab)
     for attempt in range(1, 2 * lab.settings.max_attempts):
-        attempts.claim(lab, run_id, WORKER)
+        claim(lab, run_id)
         assert attempts.end(lab, run_id, AttemptEnd(attempt=attempt, outcome="drained")).state == "queued"
+
+
+def test_a_full_disk_does_not_count_as_a_failure_and_its_worker_gets_nothing_until_it_beats_anew(lab: Lab) -> None:
+    run_id = launch(lab)
+    for attempt in range(1, 2 * lab.settings.max_attempts):
+        claim(lab, run_id)
+        assert attempts.end(lab, run_id, AttemptEnd(attempt=attempt, outcome="no_space")).state == "queued"
+        assert scheduling.claim(lab, ClaimRequest(worker_id="worker-1")) is None
+
+
+def test_a_drained_attempt_gives_its_run_back_to_its_old_place_and_says_who_and_why(lab: Lab) -> None:
+    run_id, other = launch_and_claim(lab), launch(lab)
+    assert attempts.post_events(lab, run_id, batch()).wish == "go_on"
+    workers.drain(lab, "worker-1", draining=True)
+    assert attempts.post_events(lab, run_id, batch()).wish == "drain"
+    attempts.end(lab, run_id, AttemptEnd(attempt=1, outcome="drained"))
+    move = runs.transitions(lab, run_id)[-1]
+    assert (move.actor, move.from_state, move.to_state) == ("worker-1", "running", "queued")
+    assert "drained" in move.reason
+    assert [run.id for run in run_queue.listed(lab)] == [run_id, other]
+    assert scheduling.claim(lab, ClaimRequest(worker_id="worker-1")) is None
+    assert claim(lab, run_id, "worker-2").attempt == 2
+
+
+def test_a_stop_is_heard_before_a_drain(lab: Lab) -> None:
+    run_id = launch_and_claim(lab)
+    workers.drain(lab, "worker-1", draining=True)
+    runs.stop(lab, run_id)
+    assert attempts.post_events(lab, run_id, batch()).wish == "stop"
+
+
+def test_a_worker_that_beats_stays_drained_until_it_is_told_to_take_runs_again(lab: Lab) -> None:
+    run_id = launch(lab)
+    workers.beat(lab, a_beat("worker-1"))
+    workers.drain(lab, "worker-1", draining=True)
+    workers.beat(lab, a_beat("worker-1"))
+    assert scheduling.claim(lab, ClaimRequest(worker_id="worker-1")) is None
+    workers.drain(lab, "worker-1", draining=False)
+    claim(lab, run_id)
+
+
+def test_a_failed_run_keeps_what_would_help_until_it_is_resumed(lab: Lab) -> None:
+    run_id = launch_and_claim(lab)
+    remedy = RunChanges(micro_batch_size=64)
+    attempts.end(lab, run_id, AttemptEnd(attempt=1, outcome="failed", error="out of memory", remedy=remedy))
+    assert runs.read(lab, run_id).remedy == remedy
+    resumed = resuming.resume(lab, run_id, remedy)
+    assert (resumed.remedy, resumed.error, resumed.config.training.micro_batch_size) == (None, None, 64)
 
 
 def test_a_resume_gives_all_attempts_back(lab: Lab) -> None:
     run_id = launch(lab)
     for _ in range(lab.settings.max_attempts):
-        attempts.claim(lab, run_id, WORKER)
+        claim(lab, run_id)
         end_lease(lab, run_id)
-    assert runs.resume(lab, run_id).error is None
-    attempts.claim(lab, run_id, WORKER)
+    assert resuming.resume(lab, run_id, RunChanges()).error is None
+    claim(lab, run_id)
     end_lease(lab, run_id)
     assert runs.read(lab, run_id).state == "queued"
 
@@ -184,6 +220,7 @@ def test_a_resume_gives_all_attempts_back(lab: Lab) -> None:
         ("failed", "failed", "stopped"),
         ("stopped", "stopped", "stopped"),
         ("drained", "queued", "stopped"),
+        ("no_space", "queued", "stopped"),
         ("crashed", "queued", "stopped"),
     ],
 )

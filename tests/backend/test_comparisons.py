@@ -7,9 +7,10 @@ import pytest
 from scipy.stats import binomtest
 
 from backend.client import ApiError, Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, RunCreate
 from backend.services.comparisons import mcnemar_p_value
 from tests.backend.marks import on_one_database
+from tests.claiming import claim
 
 LABELS = [0, 1, 2, 0, 1, 2]
 
@@ -17,7 +18,7 @@ LABELS = [0, 1, 2, 0, 1, 2]
 def run_with(client: Client, **artifact: Any) -> str:
     """A finished run; with keywords, one that kept these predictions."""
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="w"))
+    claim(client, run_id)
     if artifact:
         content = {"test_set": "a", "classes": ["x", "y", "z"], "labels": LABELS} | artifact
         client.upload_artifact(run_id, 1, "predictions.json", json.dumps(content).encode())

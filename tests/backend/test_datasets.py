@@ -26,7 +26,7 @@ from backend.contracts.datasets import (
     KnownDataset,
 )
 from backend.contracts.evaluation import EvaluationConfig
-from backend.contracts.runs import ClaimRequest, RunCreate
+from backend.contracts.runs import RunCreate
 from backend.contracts.tasks import INTERACTIVE_QUEUE
 from backend.db.models import Dataset
 from backend.db.types import utc_now
@@ -34,6 +34,7 @@ from backend.services import datasets, import_dispatch, imports
 from backend.services.lab import Lab
 from tests.backend.marks import on_one_database
 from tests.backend.zips import GOOD, zip_of
+from tests.claiming import claim
 
 PACK = "5" * 64
 STATS = DatasetStats(
@@ -252,7 +253,7 @@ def test_a_run_needs_a_dataset_that_is_ready_and_large_enough(client: Client) ->
     with pytest.raises(ApiError, match="300 training images"):
         client.launch_run(RunCreate(config=too_large))
     run = client.launch_run(RunCreate(config=SMALL))
-    assert client.claim(run.id, ClaimRequest(worker_id="w")).dataset.pack_sha256 == PACK
+    assert claim(client, run.id).dataset.pack_sha256 == PACK
 
 
 @on_one_database

@@ -7,10 +7,11 @@ import pytest
 
 from backend.client import Client
 from backend.contracts.estimates import Estimate, EstimateRequest
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, RunCreate
 from tests.backend.events import batch, event
 from tests.backend.marks import on_one_database
 from tests.backend.test_evaluations import import_dataset
+from tests.claiming import claim
 from tests.examples import a_beat
 
 CPU = "CPU (x86_64, 2 threads)"
@@ -25,9 +26,9 @@ def beat(client: Client, device: str) -> None:
 
 
 def measured(client: Client, speed: float, device: str = CPU, **config: Any) -> None:
-    """A finished run of this speed."""
+    """A finished run of this speed; the worker that took it has another card by now."""
     run_id = client.launch_run(RunCreate.model_validate({"config": config})).id
-    client.claim(run_id, ClaimRequest(worker_id="w"))
+    claim(client, run_id, "w", gpus=1, gpu="Tesla T4")
     client.post_events(run_id, batch(event("summary", 1, values={"images_per_second": speed, "device": device})))
     client.end_attempt(run_id, AttemptEnd(attempt=1, outcome="succeeded"))
 

@@ -8,14 +8,14 @@ from sqlalchemy import update
 
 from backend.client import ApiError, Client
 from backend.contracts.datasets import DatasetStats, ImportReport
-from backend.contracts.runs import AttemptEnd, ClaimRequest, DatasetLocation, EvaluateRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, DatasetLocation, EvaluateRequest, RunCreate
 from backend.db.models import Run
 from backend.services.lab import Lab
 from tests.backend.events import batch, event
 from tests.backend.marks import on_one_database
 from tests.backend.zips import GOOD
+from tests.claiming import claim
 
-WORKER = ClaimRequest(worker_id="worker-1")
 SHA = "a" * 64
 STATS = DatasetStats(
     train_images=300,
@@ -36,7 +36,7 @@ def asked(**sections: Any) -> EvaluateRequest:
 def finished(client: Client, config: dict[str, Any] | None = None) -> str:
     """A run that wrote a checkpoint and a summary and succeeded."""
     run_id = client.launch_run(RunCreate.model_validate({"config": config or {}})).id
-    attempt = client.claim(run_id, WORKER).attempt
+    attempt = claim(client, run_id).attempt
     checkpoint = event("checkpoint", 1, name="ck-570-a1", step=570, sha256=SHA, size_bytes=9)
     client.post_events(run_id, batch(checkpoint, event("summary", 2, values={"linear_top1": 0.6, "loss": 3.0})))
     client.end_attempt(run_id, AttemptEnd(attempt=attempt, outcome="succeeded"))
@@ -68,9 +68,9 @@ def test_a_finished_run_is_queued_again_with_what_is_asked_for_and_keeps_the_res
 def test_the_next_attempt_gets_the_last_checkpoint_and_its_results_join_the_summary(client: Client) -> None:
     run_id = finished(client)
     client.evaluate_run(run_id, asked(linear_sgd={}))
-    claim = client.claim(run_id, WORKER)
-    assert (claim.attempt, [one.name for one in claim.checkpoints]) == (2, ["ck-570-a1"])
-    assert claim.config.evaluation.linear_sgd is not None
+    claimed = claim(client, run_id)
+    assert (claimed.attempt, [one.name for one in claimed.checkpoints]) == (2, ["ck-570-a1"])
+    assert claimed.config.evaluation.linear_sgd is not None
     client.post_events(run_id, batch(event("summary", 1, attempt=2, values={"linear_sgd_top1": 0.62}), attempt=2))
     client.end_attempt(run_id, AttemptEnd(attempt=2, outcome="succeeded"))
     run = client.run(run_id)
@@ -83,7 +83,7 @@ def test_earlier_crashes_do_not_count_against_the_evaluation(client: Client, lab
     with lab.database.write() as session:
         session.execute(update(Run).values(failures=lab.settings.max_attempts - 1))
     client.evaluate_run(run_id, asked(linear_sgd={}))
-    client.claim(run_id, WORKER)
+    claim(client, run_id)
     assert client.end_attempt(run_id, AttemptEnd(attempt=2, outcome="crashed")).state == "queued"
 
 
@@ -97,7 +97,7 @@ def test_only_a_run_that_has_succeeded_can_be_evaluated_further(client: Client) 
 def test_a_run_whose_further_evaluation_failed_can_be_asked_for_another(client: Client) -> None:
     run_id = finished(client)
     client.evaluate_run(run_id, asked(projection={"method": "umap"}))
-    client.claim(run_id, WORKER)
+    claim(client, run_id)
     client.end_attempt(run_id, AttemptEnd(attempt=2, outcome="failed", error="umap-learn is not installed"))
     run = client.evaluate_run(run_id, asked(projection={"method": "pca"}))
     assert (run.state, run.error) == ("queued", None)
@@ -147,7 +147,7 @@ def test_the_worker_is_told_where_the_datasets_to_transfer_to_are(client: Client
     run_id = client.launch_run(
         RunCreate.model_validate({"config": {"evaluation": {"transfer": {"datasets": ["pets"]}}}})
     ).id
-    assert client.claim(run_id, WORKER).transfer == [DatasetLocation(name="pets", pack_sha256="1" * 64)]
+    assert claim(client, run_id).transfer == [DatasetLocation(name="pets", pack_sha256="1" * 64)]
 
 
 def test_a_dataset_to_transfer_to_must_be_ready_and_stays_while_a_run_needs_it(client: Client) -> None:
@@ -189,4 +189,4 @@ def test_a_resumed_run_transfers_to_the_images_that_are_there_now(client: Client
     client.delete_dataset("pets")
     import_dataset(client, "pets", "2" * 64)
     client.resume_run(run_id)
-    assert client.claim(run_id, WORKER).transfer[0].pack_sha256 == "2" * 64
+    assert claim(client, run_id).transfer[0].pack_sha256 == "2" * 64

@@ -7,15 +7,16 @@ import httpx
 import pytest
 
 from backend.client import Client
-from backend.contracts.runs import ClaimRequest, RunCreate
+from backend.contracts.runs import RunCreate
 from tests.backend.events import batch, event, losses
 from tests.backend.marks import on_one_database
+from tests.claiming import claim
 
 
 @pytest.fixture
 def run_id(client: Client) -> str:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     return run_id
 
 

@@ -7,10 +7,19 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from backend.api.app import create_app
+from backend.contracts.changes import RunChanges
 from backend.contracts.datasets import ImportReport
 from backend.contracts.estimates import EstimateRequest
 from backend.contracts.previews import ViewsPreview, ViewsRequest
-from backend.contracts.runs import AttemptEnd, ClaimRequest, EvaluateRequest, EventBatch, RunCreate, RunPatch
+from backend.contracts.runs import (
+    AttemptEnd,
+    ClaimRequest,
+    EvaluateRequest,
+    EventBatch,
+    QueueMove,
+    RunCreate,
+    RunPatch,
+)
 from backend.contracts.studies import StudyCreate
 from backend.contracts.tokens import TokenCreate
 from backend.contracts.workers import WorkerBeat
@@ -19,6 +28,8 @@ from backend.settings import Settings
 BODIES: list[type[BaseModel]] = [
     RunCreate,
     RunPatch,
+    RunChanges,
+    QueueMove,
     EvaluateRequest,
     StudyCreate,
     EstimateRequest,

@@ -8,19 +8,10 @@ import pytest
 
 from backend.client import ApiError, Client
 from backend.contracts.config import DatasetConfig, ExperimentConfig
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate, RunPatch
+from backend.contracts.runs import AttemptEnd, RunCreate, RunPatch
 from backend.services.lab import Lab
 from tests.backend.marks import on_one_database
-
-WORKER = ClaimRequest(worker_id="worker-1")
-
-
-def ended(client: Client, outcome: str) -> str:
-    """A run that a worker took and ended."""
-    run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, WORKER)
-    client.end_attempt(run_id, AttemptEnd.model_validate({"attempt": 1, "outcome": outcome, "error": "why"}))
-    return run_id
+from tests.claiming import claim
 
 
 def test_an_empty_request_is_a_complete_one(http: httpx.Client) -> None:
@@ -80,7 +71,7 @@ def test_a_request_larger_than_the_limit_is_refused(http: httpx.Client, lab: Lab
 
 def test_a_queued_run_stops_at_once_and_a_running_one_is_asked_to(client: Client) -> None:
     queued, running = client.launch_run(RunCreate()).id, client.launch_run(RunCreate()).id
-    client.claim(running, WORKER)
+    claim(client, running)
     assert client.stop_run(queued).state == "stopped"
     assert client.stop_run(running).state == "stopping"
     assert client.stop_run(running).state == "stopping"
@@ -88,21 +79,6 @@ def test_a_queued_run_stops_at_once_and_a_running_one_is_asked_to(client: Client
     with pytest.raises(ApiError) as error:
         client.stop_run(running)
     assert error.value.status == 409
-
-
-@pytest.mark.parametrize("outcome", ["stopped", "failed"])
-def test_a_stopped_or_failed_run_can_be_resumed(client: Client, outcome: str) -> None:
-    run_id = ended(client, outcome)
-    run = client.resume_run(run_id)
-    assert (run.state, run.error, run.attempts, run.finished_at) == ("queued", None, 1, None)
-    assert client.claim(run_id, WORKER).attempt == 2
-
-
-def test_a_run_that_goes_on_or_has_succeeded_cannot_be_resumed(client: Client) -> None:
-    for run_id in (client.launch_run(RunCreate()).id, ended(client, "succeeded")):
-        with pytest.raises(ApiError) as error:
-            client.resume_run(run_id)
-        assert error.value.status == 409
 
 
 def test_a_clone_is_a_new_run_with_the_same_config(client: Client) -> None:
@@ -123,7 +99,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(client: Client) -> None:
 
 def test_only_a_run_that_has_ended_can_be_deleted_and_its_files_go_with_it(client: Client, lab: Lab) -> None:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, WORKER)
+    claim(client, run_id)
     client.upload_artifact(run_id, 1, "report.json", b"{}")
     with pytest.raises(ApiError) as error:
         client.delete_run(run_id)

@@ -11,9 +11,10 @@ import pytest
 from fastapi import FastAPI
 
 from backend.client import Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, RunCreate
 from tests.backend.events import batch, event, loss
 from tests.backend.marks import on_one_database
+from tests.claiming import claim
 
 
 @dataclass
@@ -56,7 +57,7 @@ def finish(client: Client, run_id: str) -> None:
 @pytest.fixture
 def run_id(client: Client) -> str:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     return run_id
 
 

@@ -7,13 +7,12 @@ import pytest
 
 from backend.client import ApiError, Client
 from backend.contracts.config import ExperimentConfig
-from backend.contracts.runs import AttemptEnd, ClaimRequest
+from backend.contracts.runs import AttemptEnd
 from backend.contracts.studies import Axis, AxisPoint, StudyCreate
-from backend.services import dispatch
-from backend.services.lab import Lab
 from backend.services.presets import PRESETS
 from tests.backend.events import batch, event
 from tests.backend.marks import on_one_database
+from tests.claiming import claim
 
 BATCH_SIZES = Axis(
     name="batch size",
@@ -30,7 +29,7 @@ GRID = StudyCreate(name="Grid", axes=[AUGMENTATIONS, BATCH_SIZES], seeds=[7, 8])
 CELLS = [("crop", "128"), ("crop", "256"), ("none", "128"), ("none", "256")]
 
 
-def test_a_study_queues_every_combination_with_every_seed_in_grid_order(client: Client, lab: Lab) -> None:
+def test_a_study_queues_every_combination_with_every_seed_in_grid_order(client: Client) -> None:
     study = client.launch_study(GRID)
     results = client.study_results(study.id).results
     assert [(tuple(r.cell.values()), r.seed) for r in results] == [(cell, seed) for cell in CELLS for seed in (7, 8)]
@@ -44,13 +43,12 @@ def test_a_study_queues_every_combination_with_every_seed_in_grid_order(client: 
     assert [result.run.id for result in results] == sorted(result.run.id for result in results)
     assert client.runs(study_id=study.id).total == 8
     assert dict(study.states) == {"queued": 8}
-    assert lab.unsent.is_set() or dispatch.send_runs(lab) == 0
 
 
 def test_results_fill_in_while_the_runs_finish(client: Client) -> None:
     study = client.launch_study(GRID)
     first = client.study_results(study.id).results[0].run.id
-    client.claim(first, ClaimRequest(worker_id="worker-1"))
+    claim(client, first)
     client.post_events(first, batch(event("summary", 1, values={"linear_top1": 0.5})))
     client.end_attempt(first, AttemptEnd(attempt=1, outcome="succeeded"))
     results = client.study_results(study.id)
@@ -62,7 +60,7 @@ def test_stopping_a_study_stops_what_has_not_ended(client: Client) -> None:
     study = client.launch_study(GRID)
     ids = [result.run.id for result in client.study_results(study.id).results]
     for run_id in ids[:2]:
-        client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+        claim(client, run_id)
     client.end_attempt(ids[0], AttemptEnd(attempt=1, outcome="succeeded"))
     assert dict(client.stop_study(study.id).states) == {"succeeded": 1, "stopping": 1, "stopped": 6}
     assert dict(client.stop_study(study.id).states) == {"succeeded": 1, "stopping": 1, "stopped": 6}

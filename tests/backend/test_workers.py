@@ -5,10 +5,11 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from backend.client import Client
-from backend.contracts.runs import ClaimRequest, RunCreate
+from backend.contracts.runs import RunCreate
 from backend.db.models import Worker
 from backend.db.types import utc_now
 from backend.services.lab import Lab
+from tests.claiming import claim
 from tests.examples import a_beat
 
 BEAT = a_beat("w-1")
@@ -25,7 +26,7 @@ def test_a_worker_is_listed_with_its_run_and_goes_with_time(client: Client, lab:
     (worker,) = client.workers()
     assert (worker.device, worker.alive, worker.run_ids) == ("NVIDIA H100", True, [])
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="w-1"))
+    claim(client, run_id, "w-1")
     assert client.workers()[0].run_ids == [run_id]
     silence(lab, "w-1", minutes=1)
     assert client.workers()[0].alive is False

@@ -15,7 +15,8 @@ import httpx
 
 from backend.client import Client, Connection
 from backend.contracts.events import Event, LogEvent, MetricsEvent, PhaseEvent, ProgressEvent, SummaryEvent
-from backend.contracts.runs import AttemptEnd, ClaimRequest, EventBatch, RunCreate
+from backend.contracts.runs import AttemptEnd, EventBatch, RunCreate
+from tests.claiming import claim
 from tests.examples import a_beat
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,9 +94,9 @@ def train(
 
     ``measured`` joins the summary, and ``files`` are the artifacts of a run that ends.
     """
-    claim = client.claim(run_id, ClaimRequest(worker_id="lab-1"))
-    epochs, steps = claim.config.training.epochs, 8
-    reported: list[Event] = [_phase(claim.attempt, 1, "pretraining")]
+    claimed = claim(client, run_id, "lab-1")
+    epochs, steps = claimed.config.training.epochs, 8
+    reported: list[Event] = [_phase(claimed.attempt, 1, "pretraining")]
     done = math.ceil(epochs * steps * share)
     for step in range(1, done + 1):
         at = step / (epochs * steps)
@@ -107,8 +108,8 @@ def train(
         }
         if step % (steps * 2) == 0:
             values["knn_top1"] = 0.2 + (knn - 0.2) * (1 - math.exp(-3 * at)) / (1 - math.exp(-3))
-        reported.append(_metrics(claim.attempt, len(reported) + 1, step, step / steps, values))
-    reported += _ending(claim.attempt, len(reported), done, epochs * steps, share)
+        reported.append(_metrics(claimed.attempt, len(reported) + 1, step, step / steps, values))
+    reported += _ending(claimed.attempt, len(reported), done, epochs * steps, share)
     if share >= 1:
         summary = {
             "linear_top1": linear,
@@ -121,17 +122,17 @@ def train(
         }
         reported.append(
             SummaryEvent(
-                attempt=claim.attempt,
+                attempt=claimed.attempt,
                 seq=len(reported) + 1,
                 time=time.time(),
                 values={**summary, **(measured or {})},
             )
         )
-    client.post_events(run_id, EventBatch(attempt=claim.attempt, events=reported))
+    client.post_events(run_id, EventBatch(attempt=claimed.attempt, events=reported))
     if share >= 1:
         for name, content in (files or {}).items():
-            client.upload_artifact(run_id, claim.attempt, name, content)
-        client.end_attempt(run_id, AttemptEnd(attempt=claim.attempt, outcome="succeeded"))
+            client.upload_artifact(run_id, claimed.attempt, name, content)
+        client.end_attempt(run_id, AttemptEnd(attempt=claimed.attempt, outcome="succeeded"))
 
 
 def _phase(attempt: int, seq: int, phase: str) -> Event:

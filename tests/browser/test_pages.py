@@ -5,8 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunRead
+from backend.contracts.runs import AttemptEnd, RunRead
 from tests.browser.lab import Lab, be_alive, launch, train
+from tests.claiming import claim
 
 CROP = {"augmentation": {"ops": [{"name": "crop"}, {"name": "flip"}]}, "training": {"epochs": 6}}
 CROP_COLOUR = {"training": {"epochs": 6}}
@@ -141,7 +142,7 @@ def test_what_the_backend_refuses_stands_at_its_field(lab: Lab, page: Page):
 
 def test_a_failed_run_says_what_happened_and_what_helps(lab: Lab, page: Page):
     run_id = launch(lab.client, "too fast", CROP)
-    attempt = lab.client.claim(run_id, ClaimRequest(worker_id="lab-1")).attempt
+    attempt = claim(lab.client, run_id).attempt
     lab.client.end_attempt(
         run_id, AttemptEnd(attempt=attempt, outcome="failed", error="The loss became NaN at step 12.")
     )

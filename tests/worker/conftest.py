@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.worker.bench import Bench
 from worker.simclr.data.dataset import ImageDataset
 from worker.simclr.data.pack import PackWriter, load_pack
 
@@ -71,3 +72,9 @@ def write_config(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Bench:
+    """A place to supervise at, with a fake backend."""
+    return Bench(tmp_path, monkeypatch)

@@ -1,168 +1,16 @@
 """One attempt at a run, with a fake backend and, for the training process, small scripts."""
 
 import json
-import os
-import sys
-import textwrap
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from backend.client import ApiError, BackendUnreachableError
+from backend.client import BackendUnreachableError
+from backend.contracts.changes import RunChanges
 from backend.contracts.config import ExperimentConfig
-from backend.contracts.problems import Problem
-from backend.contracts.runs import (
-    AttemptEnd,
-    CheckpointRead,
-    Claim,
-    ClaimRequest,
-    DatasetLocation,
-    EventBatch,
-    LeaseAnswer,
-    RunRead,
-)
-from tests.examples import a_run
-from worker import supervisor
-from worker.supervisor import Workplace, supervise
-
-RUN = "run-1"
-
-PREAMBLE = """
-import json, os, sys, time
-config, run_dir = sys.argv[1:3]
-attempt = int(sys.argv[sys.argv.index("--attempt") + 1])
-seq = 0
-def write(kind, **values):
-    global seq
-    seq += 1
-    event = dict(kind=kind, attempt=attempt, seq=seq, time=time.time(), **values)
-    with open(os.path.join(run_dir, "events.jsonl"), "a") as log:
-        log.write(json.dumps(event) + "\\n")
-"""
-
-
-def problem(status: int) -> ApiError:
-    return ApiError(Problem(title="no", status=status, detail="for the test"))
-
-
-class FakeBackend:
-    """Holds what is posted; ``fail`` may raise before anything is stored."""
-
-    def __init__(self, *, attempt: int = 1, checkpoints: list[CheckpointRead] | None = None) -> None:
-        self.attempt = attempt
-        self.config = ExperimentConfig()
-        self.transfer: list[DatasetLocation] = []
-        self.checkpoints = checkpoints or []
-        self.batches: list[EventBatch] = []
-        self.times: list[float] = []
-        self.files: dict[str, bytes] = {}
-        self.end: AttemptEnd | None = None
-        self.wish = "go_on"
-        self.fail: Callable[[], None] = lambda: None
-        self.lease_seconds = 4.0
-
-    @property
-    def seqs(self) -> list[int]:
-        return [event.seq for batch in self.batches for event in batch.events]
-
-    def claim(self, run_id: str, request: ClaimRequest) -> Claim:
-        self.fail()
-        return Claim(
-            run_id=run_id,
-            attempt=self.attempt,
-            gpus=[],
-            config=self.config,
-            transfer=self.transfer,
-            dataset=DatasetLocation(name="mini", pack_sha256="c0ffee"),
-            checkpoints=self.checkpoints,
-            lease_seconds=self.lease_seconds,
-        )
-
-    def post_events(self, run_id: str, batch: EventBatch) -> LeaseAnswer:
-        self.fail()
-        self.batches.append(batch)
-        self.times.append(time.monotonic())
-        return LeaseAnswer(wish=self.wish, last_seq=max(self.seqs, default=0))
-
-    def upload_artifact(self, run_id: str, attempt: int, name: str, content: bytes) -> None:
-        self.fail()
-        self.files[name] = content
-
-    def end_attempt(self, run_id: str, end: AttemptEnd) -> RunRead:
-        self.fail()
-        self.end = end
-        return a_run(run_id)
-
-
-class Bench:
-    """A place to supervise at, whose training process is a script."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.backend = FakeBackend()
-        self.draining = threading.Event()
-        monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.01)
-        monkeypatch.setattr(supervisor, "SHIP_SECONDS", 0.05)
-        monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.1)
-
-    @property
-    def run_dir(self) -> Path:
-        return self.folder / "runs" / RUN
-
-    def supervise(self, script: str) -> None:
-        path = self.folder / "trainer.py"
-        path.write_text(PREAMBLE + textwrap.dedent(script))
-        supervise(
-            RUN,
-            Workplace(
-                api=self.backend,
-                worker_id="host-1",
-                runs_dir=self.folder / "runs",
-                packs_dir=self.folder / "packs",
-                is_draining=self.draining.is_set,
-                command=(sys.executable, str(path)),
-            ),
-        )
-
-    def trainer_pid(self) -> int:
-        return int((self.run_dir / "pid").read_text())
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(tmp_path, monkeypatch)
-
-
-HANGING = """
-open(os.path.join(run_dir, "pid"), "w").write(str(os.getpid()))
-write("phase", phase="loading")
-time.sleep(60)
-"""
-
-OBEDIENT = """
-write("phase", phase="pretraining")
-word = sys.stdin.readline().strip()
-write("log", message="heard " + word)
-write("end", outcome="stopped" if word == "stop" else "drained")
-"""
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
+from backend.contracts.runs import AttemptEnd, CheckpointRead, DatasetLocation
+from tests.worker.bench import HANGING, OBEDIENT, Bench, is_alive, problem, wait_until
+from worker import backend_link, supervisor
 
 
 def test_every_event_is_shipped_once_in_order_then_the_files_then_the_end(bench: Bench):
@@ -229,38 +77,27 @@ def test_a_later_attempt_gets_the_config_of_its_claim(bench: Bench):
     assert ExperimentConfig.model_validate_json(written) == bench.backend.config
 
 
-@pytest.mark.parametrize("status", [404, 409])
-def test_a_run_that_cannot_be_claimed_is_dropped(bench: Bench, status: int):
-    def refuse() -> None:
-        raise problem(status)
-
-    bench.backend.fail = refuse
-    bench.supervise(HANGING)
-    assert not bench.run_dir.exists()
-
-
 def test_a_lost_lease_kills_the_trainer_and_what_it_started(bench: Bench):
     def refuse_after_the_start() -> None:
         if (bench.run_dir / "pid").exists() and (bench.run_dir / "child").exists():
             raise problem(409)
 
     bench.backend.fail = refuse_after_the_start
-    bench.supervise(
-        """
+    bench.supervise("""
     import subprocess
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     open(os.path.join(run_dir, "child"), "w").write(str(child.pid))
-    """
-        + HANGING
-    )
+    time.sleep(60)
+    """)
     assert bench.backend.end is None
     assert not is_alive(bench.trainer_pid())
     child = int((bench.run_dir / "child").read_text())
     wait_until(lambda: not is_alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")
 
 
-def test_with_the_backend_away_training_goes_on_and_everything_is_shipped_afterwards(bench: Bench):
+def test_with_the_backend_away_past_the_lease_training_goes_on_and_everything_is_shipped_afterwards(bench: Bench):
     failures = 0
+    bench.backend.lease_seconds = 0.2
 
     def away_until_the_trainer_has_ended() -> None:
         nonlocal failures
@@ -315,21 +152,22 @@ def test_the_wish_to_stop_reaches_the_trainer(bench: Bench):
 
 
 def test_a_worker_that_shuts_down_drains_its_trainer(bench: Bench):
-    bench.draining.set()
-    bench.supervise(OBEDIENT)
+    with bench.supervising(OBEDIENT):
+        bench.wait_for_phase()
+        bench.draining.set()
     assert bench.backend.end == AttemptEnd(attempt=1, outcome="drained")
 
 
 def test_a_worker_that_shuts_down_without_the_backend_gives_up(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(supervisor, "FAREWELL_SECONDS", 0.3)
+    monkeypatch.setattr(backend_link, "FAREWELL_SECONDS", 0.3)
 
     def away() -> None:
-        if bench.run_dir.exists():
-            raise BackendUnreachableError("away")
+        raise BackendUnreachableError("away")
 
-    bench.backend.fail = away
-    bench.draining.set()
-    bench.supervise(OBEDIENT)
+    with bench.supervising(OBEDIENT):
+        bench.wait_for_phase()
+        bench.backend.fail = away
+        bench.draining.set()
     assert bench.backend.end is None
     assert '"drained"' in (bench.run_dir / "events.jsonl").read_text()
 
@@ -377,3 +215,38 @@ def test_what_earlier_attempts_wrote_is_not_shipped_again(bench: Bench):
     write("end", outcome="succeeded")
     """)
     assert [(e.attempt, e.seq) for batch in bench.backend.batches for e in batch.events] == [(2, 1), (2, 2)]
+
+
+def test_an_end_for_want_of_space_and_what_would_help_are_passed_on(bench: Bench):
+    end = bench.supervise("""
+    write("end", outcome="no_space", error="The disk is full.")
+    """)
+    assert end == AttemptEnd(attempt=1, outcome="no_space", error="The disk is full.")
+    bench.supervise("""
+    write("end", outcome="failed", error="Out of memory.", remedy={"micro_batch_size": 64})
+    """)
+    remedy = RunChanges(micro_batch_size=64)
+    assert bench.backend.end == AttemptEnd(attempt=1, outcome="failed", error="Out of memory.", remedy=remedy)
+
+
+def test_a_trainer_that_had_no_space_even_for_its_log_says_so_by_its_exit_code(bench: Bench):
+    end = bench.supervise("sys.exit(4)")
+    assert end == AttemptEnd(attempt=1, outcome="no_space", error="The disk of the worker is full.")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_disk_too_full_to_start_the_trainer_is_reported(bench: Bench):
+    bench.run_dir.mkdir(parents=True)
+    (bench.run_dir / ".config-1.json").symlink_to("/dev/full")
+    end = bench.supervise(HANGING)
+    assert end is not None
+    assert end.outcome == "no_space"
+    assert "make room" in (end.error or "")
+
+
+def test_a_run_directory_that_cannot_be_used_is_reported_without_its_path(bench: Bench):
+    bench.run_dir.parent.mkdir()
+    bench.run_dir.touch()
+    end = bench.supervise(HANGING)
+    assert end is not None
+    assert (end.outcome, end.error) == ("crashed", "The worker cannot use the run's files: File exists.")

@@ -1,10 +1,11 @@
 """Where to compute and in which number format."""
 
 import os
-from pathlib import Path
 from typing import Literal
 
 import torch
+
+from worker.simclr.cores import available_cores
 
 Precision = Literal["fp32", "bf16"]
 
@@ -50,17 +51,6 @@ def choose_precision(wish: Literal["auto", "fp32", "bf16"], device: torch.device
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """The context of a forward pass: bf16 convolutions and matrix products, float32 parameters and statistics."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, and in a container the CPU quota (cgroup v2), at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota_file = Path("/sys/fs/cgroup/cpu.max")
-    if quota_file.is_file():
-        quota, period = quota_file.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
 
 
 def set_threads() -> int:

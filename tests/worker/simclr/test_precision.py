@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from worker.simclr import precision
-from worker.simclr.precision import autocast, available_cores, choose_precision
+from worker.simclr import cores
+from worker.simclr.cores import available_cores
+from worker.simclr.precision import autocast, choose_precision
 
 CPU = torch.device("cpu")
 
@@ -38,7 +39,7 @@ def test_fp32_switches_autocast_off():
 def test_a_container_quota_limits_the_cores(monkeypatch, tmp_path, quota, expected):
     file = tmp_path / "cpu.max"
     file.write_text(f"{quota}\n")
-    monkeypatch.setattr(precision, "Path", lambda _: file)
+    monkeypatch.setattr(cores, "Path", lambda _: file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert available_cores() == expected
 

@@ -7,8 +7,9 @@ so that equal values stay equal in all images.
 """
 
 import io
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -41,37 +42,60 @@ class Look:
     largest: int | None = None
 
 
-def look_at(file: IO[bytes]) -> Look:
-    """Look at a file, no further than needed. Raises an exception of many kinds where it cannot be read."""
-    start = file.read(len(_NPY))
-    file.seek(0)
-    if start == _NPY:
-        values = _read_array(file.read())
-        return Look(values.shape[2], None if values.dtype == np.uint8 else int(values.max(initial=0)))
-    with Image.open(file, formats=_FORMATS) as image:
-        if _is_deep(image):
-            return Look(1, int(_deep_values(image).max(initial=0)))
-        return Look(1 if image.mode in {"1", "L", "LA", "La"} else 3)
+def look_at(content: bytes) -> Look:
+    """Look at a file, no further than needed. Raises ValueError with the reason where it cannot be read."""
+    with _reasons():
+        if content.startswith(_NPY):
+            values = _read_array(content)
+            return Look(values.shape[2], None if values.dtype == np.uint8 else int(values.max(initial=0)))
+        with _open(content) as image:
+            if _is_deep(image):
+                return Look(1, int(_deep_values(image).max(initial=0)))
+            return Look(1 if image.mode in {"1", "L", "LA", "La"} else 3)
 
 
 def decode_image(content: bytes, form: PixelFormat) -> npt.NDArray[np.uint8]:
     """A file as uint8 (C, S, S). Transparent pixels are laid on white; colour becomes grey by its luma (BT.601).
 
-    Raises ValueError with the reason where it cannot be read or does not fit the pack.
+    Of several pictures in one file the first is taken. Raises ValueError with the reason where it cannot be read or
+    does not fit the pack.
     """
-    try:
+    with _reasons():
         if content.startswith(_NPY):
             return _fit_array(_read_array(content), form)
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with _open(content) as image:
             return _fit_picture(image, form)
-    except MisfitError:
-        raise
-    except Exception as error:
-        raise ValueError("not a readable image") from error
 
 
 class MisfitError(ValueError):
     """The file can be read, but is no image for this pack; the message says why."""
+
+
+@contextmanager
+def _reasons() -> Generator[None]:
+    """What reading a file raises, in words: Pillow and NumPy raise exceptions of every kind."""
+    try:
+        yield
+    except MisfitError:
+        raise
+    except MemoryError as error:
+        raise MisfitError("needs too much memory to be decoded") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large() from error
+    except Exception as error:
+        raise ValueError("not a readable image") from error
+
+
+def _open(content: bytes) -> Image.Image:
+    """The first picture of a file, not decoded yet."""
+    image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large()
+    return image
+
+
+def _too_large() -> MisfitError:
+    return MisfitError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
 
 
 def fit_image(image: Image.Image, image_size: int) -> npt.NDArray[np.uint8]:
@@ -81,8 +105,6 @@ def fit_image(image: Image.Image, image_size: int) -> npt.NDArray[np.uint8]:
 
 
 def _fit_picture(image: Image.Image, form: PixelFormat) -> npt.NDArray[np.uint8]:
-    if image.width * image.height > MAX_PIXELS:
-        raise MisfitError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
     mode = "L" if form.channels == 1 else "RGB"
     image.draft(mode, (2 * form.image_size, 2 * form.image_size))
     ImageOps.exif_transpose(image, in_place=True)
@@ -144,6 +166,6 @@ def _read_array(content: bytes) -> Values:
     if len(shape) not in {2, 3} or not 1 <= (*shape, 1)[2] <= MAX_CHANNELS:
         raise MisfitError(f"has shape {shape}: an image is height x width x channels, with up to {MAX_CHANNELS}")
     if shape[0] * shape[1] > MAX_PIXELS:
-        raise MisfitError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+        raise _too_large()
     values = np.frombuffer(content, dtype, count=int(np.prod(shape)), offset=file.tell())
     return values.reshape(shape, order="F" if is_fortran else "C").reshape(*shape[:2], -1)

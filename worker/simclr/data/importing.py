@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from worker.simclr.data.decoding import PixelFormat, decode_image
+from worker.simclr.data.decoders import Decoders, answers_to_files
+from worker.simclr.data.decoding import PixelFormat
 from worker.simclr.data.imported import ImportedPack, finished
 from worker.simclr.data.pack import PackWriter
-from worker.simclr.data.parallel import in_order
-from worker.simclr.data.sources import Entry, ImportRefusedError, Source, list_entries, open_source
+from worker.simclr.data.parallel import in_batches
+from worker.simclr.data.refusal import ImportRefusedError
+from worker.simclr.data.sources import Entry, Source, list_entries, open_source
 from worker.simclr.data.survey import Channels, survey
 
 MAX_BROKEN_LISTED = 1000
@@ -33,23 +34,20 @@ def import_images(
     channels: Channels = "auto",
     class_names: Mapping[str, str] | None = None,
     split_seed: int = 0,
-    threads: int | None = None,
+    processes: int | None = None,
     on_progress: Callable[[float], None],
 ) -> ImportedPack:
     """Decode a zip or folder into a pack under ``packs``; sources.py says how it is laid out, decoding.py what is done.
 
     Classes are numbered in the order of their folders' names (``class_names`` gives them others to show). Where there
     is no test folder, ``test_share`` of each class is split off by ``split_seed``. ``on_progress`` hears the share
-    done. Decoding runs in ``threads`` (default: one a core) with some 64 MiB of decoded images waiting.
+    done. Images are decoded in ``processes`` (default: one a core), with some 64 MiB of decoded images waiting.
     Raises ImportRefusedError, and leaves nothing half-made.
     """
-    threads = threads or os.cpu_count() or 1
-    with open_source(source) as opened, warnings.catch_warnings():
-        # Pillow warns of large images and of odd metadata; size is checked here, metadata does not matter.
-        warnings.simplefilter("ignore")
+    with open_source(source) as opened, Decoders(processes or os.cpu_count() or 1) as decoders:
         entries = _with_splits(list_entries(opened), test_share, split_seed)
         names = [entry.name for entry in entries]
-        found = survey(opened, names, channels, threads=threads, on_progress=on_progress)
+        found = survey(opened, names, channels, decoders, on_progress=on_progress)
         form = PixelFormat(image_size, found.channels, found.bits)
         _check_room(packs, len(entries) * form.channels * image_size**2)
         folders = sorted({entry.label for entry in entries if entry.label is not None})
@@ -58,7 +56,7 @@ def import_images(
         broken: list[tuple[str, str]] = []
         broken_total = 0
         with PackWriter(packs, classes, image_size, form.channels) as writer:
-            for done, (entry, result) in enumerate(_decode_all(opened, entries, form, threads), 1):
+            for done, (entry, result) in enumerate(_decode_all(opened, entries, form, decoders), 1):
                 if isinstance(result, str):
                     broken_total += 1
                     if len(broken) < MAX_BROKEN_LISTED:
@@ -69,26 +67,24 @@ def import_images(
                 if done % _PROGRESS_EVERY == 0:
                     on_progress(done / len(entries))
             _check_content(writer, broken)
-            pack = finished(writer, notes=found.notes, broken=broken, broken_total=broken_total)
+            pack = finished(writer, notes=(*found.notes, *opened.notes()), broken=broken, broken_total=broken_total)
     on_progress(1.0)
     return pack
 
 
 def _decode_all(
-    source: Source, entries: Sequence[Entry], form: PixelFormat, threads: int
+    source: Source, entries: Sequence[Entry], form: PixelFormat, decoders: Decoders
 ) -> Iterator[tuple[Entry, npt.NDArray[np.uint8] | str]]:
     """Each entry with its pixels, or with the reason why it has none; in order, with bounded memory."""
-
-    def decode(entry: Entry) -> tuple[Entry, npt.NDArray[np.uint8] | str]:
-        try:
-            with source.open(entry.name) as file:
-                content = file.read()
-            return entry, decode_image(content, form)
-        except (ValueError, OSError) as error:
-            return entry, str(error)
-
-    ahead = _AHEAD_BYTES // (form.channels * form.image_size**2)
-    yield from in_order(decode, entries, threads=threads, ahead=min(_MOST_AHEAD, max(2 * threads, ahead)))
+    names = [entry.name for entry in entries]
+    ahead = min(_MOST_AHEAD, _AHEAD_BYTES // (form.channels * form.image_size**2))
+    decoded = in_batches(
+        lambda batch: answers_to_files(source, batch, lambda contents: decoders.decode(contents, form)),
+        names,
+        threads=decoders.count + 1,
+        ahead=ahead,
+    )
+    yield from zip(entries, decoded, strict=True)
 
 
 def _with_splits(entries: list[Entry], test_share: float, seed: int) -> list[Entry]:

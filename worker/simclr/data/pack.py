@@ -91,7 +91,7 @@ class PackWriter:
             file.close()
         labels = {split: np.array(found, dtype=np.int64) for split, found in self.labels.items()}
         for split, found in labels.items():
-            np.save(self._folder / f"{split}_labels.npy", found)
+            np.save(self._folder / f"{split}_labels.npy", found, allow_pickle=False)
         pixels = {split: digest.digest() for split, digest in self._hashes.items()}
         sha256 = _content_sha256([FORMAT, list(self.classes), self.image_size, self.channels], labels, pixels)
         description = {
@@ -149,7 +149,7 @@ def load_pack(directory: Path, *, verify: bool = False) -> ImageDataset:
 def content_sha256(directory: Path, description: Mapping[str, Any]) -> str:
     """SHA-256 over format, classes, image size, channels, labels and pixels, as its format defines it; reads all."""
     head = [description["format"], list(description["classes"]), description["image_size"]]
-    labels = {split: np.load(directory / f"{split}_labels.npy") for split in LABELLED}
+    labels = {split: np.load(directory / f"{split}_labels.npy", allow_pickle=False) for split in LABELLED}
     if description["format"] == 1:
         digest = hashlib.sha256(json.dumps(head).encode())
         for split in LABELLED:
@@ -207,7 +207,7 @@ def _load_pixels(directory: Path, split: str, description: Mapping[str, Any]) ->
 
 
 def _load_labels(directory: Path, split: str, count: int) -> torch.Tensor:
-    labels = np.load(directory / f"{split}_labels.npy")
+    labels = np.load(directory / f"{split}_labels.npy", allow_pickle=False)
     if labels.shape != (count,):
         raise ValueError(f"{count} images and {len(labels)} labels in '{split}'")
     return torch.from_numpy(labels)

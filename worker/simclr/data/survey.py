@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from worker.simclr.data.decoding import Look, look_at
-from worker.simclr.data.parallel import in_order
-from worker.simclr.data.sources import ImportRefusedError, Source
+from worker.simclr.data.decoders import Decoders, answers_to_files
+from worker.simclr.data.parallel import in_batches
+from worker.simclr.data.refusal import ImportRefusedError
+from worker.simclr.data.sources import Source
 
 Channels = Literal["auto", 1, 3]
 _AHEAD = 256
@@ -22,7 +23,12 @@ class Survey:
 
 
 def survey(
-    source: Source, names: Sequence[str], channels: Channels, *, threads: int, on_progress: Callable[[float], None]
+    source: Source,
+    names: Sequence[str],
+    channels: Channels,
+    decoders: Decoders,
+    *,
+    on_progress: Callable[[float], None],
 ) -> Survey:
     """Look at the files in order until one decides: an 8-bit file with several channels. Broken ones are passed over.
 
@@ -31,12 +37,14 @@ def survey(
     are arrays with others.
     """
     found, largest, is_decided = 1, 0, False
-    looks = in_order(lambda name: _look(source, name), names, threads=threads, ahead=_AHEAD)
+    looks = in_batches(
+        lambda batch: answers_to_files(source, batch, decoders.look), names, threads=decoders.count + 1, ahead=_AHEAD
+    )
     for done, look in enumerate(looks, 1):
         if done % _AHEAD == 0:
             on_progress(0.0)
-        if look is None:
-            continue
+        if isinstance(look, str):
+            continue  # decoding it will say the same
         found, largest = max(found, look.channels), max(largest, look.largest or 0)
         is_decided = look.channels > 1 and look.largest is None
         if is_decided:
@@ -51,11 +59,3 @@ def survey(
     if largest and not is_decided:
         notes.append(f"The 16-bit values fill {bits} bits: all are divided by {(2**bits - 1) / 255:.4g}.")
     return Survey(found if channels == "auto" else channels, bits, tuple(notes))
-
-
-def _look(source: Source, name: str) -> Look | None:
-    try:
-        with source.open(name) as file:
-            return look_at(file)
-    except Exception:  # noqa: BLE001 (a file can be broken in every way; decoding it will say how)
-        return None

@@ -14,7 +14,7 @@ from worker.simclr.data.decoding import fit_image
 from worker.simclr.data.imported import ImportedPack, finished
 from worker.simclr.data.importing import import_images
 from worker.simclr.data.pack import PackWriter
-from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.refusal import ImportRefusedError
 from worker.simclr.data.survey import Channels
 
 _PROGRESS_EVERY = 5000

@@ -188,4 +188,4 @@ class TestArrays:
     ],
 )
 def test_a_look_tells_channels_and_the_largest_deep_value(content, look):
-    assert look_at(io.BytesIO(content)) == look
+    assert look_at(content) == look

@@ -13,7 +13,7 @@ from torchvision.datasets import ImageFolder
 from worker.simclr.data import importing
 from worker.simclr.data.importing import import_images
 from worker.simclr.data.pack import load_pack
-from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.refusal import ImportRefusedError
 
 
 def picture(seed=0, size=(16, 16), mode="RGB", kind="PNG"):
@@ -300,9 +300,9 @@ def test_progress_grows_to_1(tmp_path, monkeypatch):
     assert (len(heard), heard[-1]) == (4, 1.0)
 
 
-def test_the_result_does_not_depend_on_the_number_of_threads(tmp_path):
+def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
     files = dict(random.Random(0).sample(sorted(flat_files(20).items()), 40))
     source = make_zip(tmp_path / "a.zip", files)
-    packs = {imported(source, tmp_path / "packs", threads=threads).sha256 for threads in (1, 4)}
+    packs = {imported(source, tmp_path / "packs", processes=processes).sha256 for processes in (1, 3)}
     assert len(packs) == 1
     assert torch.is_tensor(load_pack(next((tmp_path / "packs").iterdir())).train.pixels)

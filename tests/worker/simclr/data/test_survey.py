@@ -1,15 +1,14 @@
 """The survey: which channels a pack gets, and one meaning of 16-bit values for the whole dataset."""
 
-import io
-
 import numpy as np
 import pytest
 
 from tests.worker.simclr.data.test_decoding import file_of, npy_of, rgb
 from tests.worker.simclr.data.test_importing import imported, make_zip
+from worker.simclr.data.decoders import Decoders
 from worker.simclr.data.importing import import_images
 from worker.simclr.data.pack import load_pack
-from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.refusal import ImportRefusedError
 from worker.simclr.data.survey import survey
 
 COLOUR, GREY = file_of(rgb()), file_of(rgb()[..., 0])
@@ -27,14 +26,23 @@ class Files:
     def names(self):
         return [str(number) for number in range(len(self.contents))]
 
-    def open(self, name):
+    def read(self, name):
         self.opened.append(name)
-        return io.BytesIO(self.contents[int(name)])
+        return self.contents[int(name)]
+
+    def notes(self):
+        return []
 
 
-def surveyed(*contents, channels="auto", threads=2):
+@pytest.fixture(scope="module")
+def decoders():
+    with Decoders(1) as started:
+        yield started
+
+
+def surveyed(decoders, *contents, channels="auto"):
     source = Files(*contents)
-    found = survey(source, source.names(), channels, threads=threads, on_progress=lambda _: None)
+    found = survey(source, source.names(), channels, decoders, on_progress=lambda _: None)
     return found.channels, found.bits
 
 
@@ -54,19 +62,19 @@ def surveyed(*contents, channels="auto", threads=2):
         ((b"broken",), (1, 8)),
     ],
 )
-def test_channels_and_bits_follow_from_all_files_whatever_their_order(contents, expected):
-    assert surveyed(*contents) == expected
+def test_channels_and_bits_follow_from_all_files_whatever_their_order(decoders, contents, expected):
+    assert surveyed(decoders, *contents) == expected
 
 
 @pytest.mark.parametrize("asked", [1, 3])
-def test_the_channels_asked_for_are_taken(asked):
-    assert surveyed(GREY, COLOUR, channels=asked)[0] == asked
-    assert surveyed(GREY, channels=asked)[0] == asked
+def test_the_channels_asked_for_are_taken(decoders, asked):
+    assert surveyed(decoders, GREY, COLOUR, channels=asked)[0] == asked
+    assert surveyed(decoders, GREY, channels=asked)[0] == asked
 
 
-def test_a_colour_image_ends_the_look():
+def test_a_colour_image_ends_the_look(decoders):
     source = Files(COLOUR, *[GREY] * 2000)
-    survey(source, source.names(), "auto", threads=1, on_progress=lambda _: None)
+    survey(source, source.names(), "auto", decoders, on_progress=lambda _: None)
     assert len(source.opened) < 1000
 
 

@@ -16,7 +16,7 @@ from torchvision.datasets import STL10
 
 from backend.contracts.datasets import KNOWN_DATASETS
 from worker.simclr.data.pack import load_pack
-from worker.simclr.data.sources import ImportRefusedError
+from worker.simclr.data.refusal import ImportRefusedError
 from worker.simclr.data.torchvision_datasets import KNOWN, import_known
 
 RANDOM = np.random.default_rng(0)
