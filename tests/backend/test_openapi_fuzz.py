@@ -36,7 +36,7 @@ from backend.contracts.datasets import DatasetCreate
 from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
 from backend.contracts.studies import Axis, AxisPoint, StudyCreate
 from backend.contracts.tokens import TokenCreate
-from backend.services import attempts, imports, runs, studies, tokens, workers
+from backend.services import attempts, imports, runs, scheduling, studies, tokens, workers
 from backend.services.lab import Lab
 from backend.settings import Settings, find_or_make_token
 from tests.backend.events import batch, event, loss
@@ -113,10 +113,10 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, valk
 
 def seed(lab: Lab) -> tuple[dict[str, list[str]], str]:
     """Something of everything; the ids by the names of path parameters, and the run that has ended."""
-    workers.beat(lab, a_beat("w-1"))
-    queued, running, stopped, ended = (runs.launch(lab, RunCreate()).id for _ in range(4))
-    for run_id in (running, ended):
-        attempts.claim(lab, run_id, ClaimRequest(worker_id="w-1"))
+    workers.beat(lab, a_beat("w-1", slots_per_gpu=2))
+    running, ended, queued, stopped = (runs.launch(lab, RunCreate()).id for _ in range(4))
+    for _ in (running, ended):
+        assert scheduling.claim(lab, ClaimRequest(worker_id="w-1"))
     log = event("log", 2, message="a line")
     summary = event("summary", 3, values={"linear_top1": 0.5})
     attempts.post_events(lab, ended, batch(loss(1, 1), log, summary))
