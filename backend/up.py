@@ -15,11 +15,11 @@ from typing import IO
 
 import httpx
 from honcho.environ import parse_procfile
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from backend.processes import Processes
 from backend.respawn import GUARDIAN
-from backend.settings import Settings
+from backend.settings import Settings, WrongSettingError, make_home, read_settings
 
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 120.0
@@ -43,10 +43,10 @@ def main() -> int:
     started = time.monotonic()
     try:
         check_python()
-        settings = read_settings()
+        settings = read_settings(UpSettings)
         lock = claim_home(settings.home.absolute())
         check_ports(settings.api_port, settings.ui_port)
-    except CannotStartError as error:
+    except (CannotStartError, WrongSettingError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     with lock:
@@ -67,20 +67,10 @@ def check_python() -> None:
         )
 
 
-def read_settings() -> UpSettings:
-    """The settings. Raises CannotStartError where one is wrong."""
-    try:
-        return UpSettings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = f"SIMCLR_LAB_{'_'.join(map(str, first['loc'])).upper()}"
-        raise CannotStartError(f"{name} is {first['input']!r}: {first['msg']}. Correct or unset it.") from error
-
-
 def claim_home(home: Path) -> IO[str]:
     """Make the data directory and lock it for this instance. Raises CannotStartError."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_home(home)
         lock = (home / "up.lock").open("a+")
         tempfile.TemporaryFile(dir=home).close()
     except OSError as error:

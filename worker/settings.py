@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from backend.client import Connection
 from backend.contracts.tasks import embedded_broker_url
@@ -14,13 +14,13 @@ VERSION = "0.1.0"
 class Settings(Connection):
     """Where the backend, the broker and the data directory are, and how many runs a GPU takes at once."""
 
-    redis_url: str = ""
+    redis_url: SecretStr = SecretStr("")
     slots_per_gpu: int = Field(default=1, ge=1, le=64)
 
     @property
     def broker_url(self) -> str:
         """The Celery broker; where none is named, the embedded one of the data directory."""
-        return self.redis_url or embedded_broker_url(self.home)
+        return self.redis_url.get_secret_value() or embedded_broker_url(self.home)
 
     @property
     def packs_dir(self) -> Path:

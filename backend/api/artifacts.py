@@ -56,5 +56,5 @@ async def store_artifact(
     """Store a file of a run, in place of one with this name. 409: the lease is lost."""
     check_announced_size(request, lab.settings.max_artifact_bytes)
     with await run_in_threadpool(artifacts.open_artifact, lab, run_id, attempt) as incoming:
-        await receive(request, incoming)
+        await receive(request, incoming, pause_seconds=lab.settings.body_seconds)
         await run_in_threadpool(artifacts.store_artifact, lab, run_id, attempt, name, incoming)

@@ -111,7 +111,7 @@ async def _receive_zip(request: Request, lab: Lab, options: imports.ImportOption
     check_announced_size(request, lab.settings.max_upload_bytes)
     await run_in_threadpool(imports.check_name_is_free, lab, options.name)
     with IncomingFile(lab.settings.uploads_dir, limit=lab.settings.max_upload_bytes) as incoming:
-        await receive(request, incoming)
+        await receive(request, incoming, pause_seconds=lab.settings.body_seconds)
         return await run_in_threadpool(imports.import_upload, lab, incoming, options)
 
 

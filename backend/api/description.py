@@ -1,5 +1,6 @@
 """The API's description (OpenAPI): what FastAPI cannot know by itself: the token, the shape of errors, and examples."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,14 +9,19 @@ from backend.contracts.problems import Problem
 
 SUMMARY = "Launch SimCLR experiments, watch them live, and read their results."
 TEXT = """
-Every request but `/healthz` and `/readyz` carries the token: `Authorization: Bearer ...`. The backend makes it at its
-first start and keeps it in the file `token` in the data directory.
+Every request but `/healthz` and `/readyz` carries a token: `Authorization: Bearer ...`. The backend makes a first one, for
+everything, and keeps it in the file `token` in the data directory; `POST /tokens` makes others, each with a role: `read`
+for what is read, `launch` for what is changed as well, `worker` for the worker side, `admin` for everything.
 
 Every error is a problem (RFC 9457, `application/problem+json`): `detail` says what to do, and `errors` names the fields
 of the request that are wrong, by dotted path.
 """
 
 _OPEN = ("/healthz", "/readyz")
+_OF_ALL = (400, 429)
+"""What any request may be answered: the host is not ours; too many requests."""
+_OF_CLOSED = (401, 403, 503)
+_OF_BODIES = (408, 413)
 _PROBLEM_ANSWER = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _CONFIG = {"dataset": {"name": "shapes"}, "training": {"epochs": 20, "batch_size": 256}}
 _POINTS = [{"label": str(size), "set": {"training.batch_size": size}} for size in (128, 256)]
@@ -63,6 +69,7 @@ _EXAMPLES: dict[str, Any] = {
         "disk_free_bytes": 549755813888,
         "versions": {"python": "3.12.4", "torch": "2.11.0", "simclr_lab": "0.1.0"},
     },
+    "TokenCreate": {"name": "Ada's notebook", "role": "launch", "expires_in_days": 90},
     "ImportReport": {"state": "importing", "progress": 0.4},
     "ViewsPreview": {
         "items": [{"label": "cat", "image_png": "iVBORw0...", "view1_png": "iVBORw0...", "view2_png": "iVBORw0..."}]
@@ -97,9 +104,14 @@ def _complete(description: dict[str, Any]) -> None:
 
 def _complete_operation(operation: dict[str, Any], *, is_open: bool) -> None:
     answers = operation["responses"]
+    possible = _OF_ALL
     if not is_open:
         operation["security"] = [{"token": []}]
-        answers["401"] = {"description": "Unauthorized"}
+        possible += _OF_CLOSED
+    if "requestBody" in operation:
+        possible += _OF_BODIES
+    for status in possible:
+        answers.setdefault(str(status), {"description": HTTPStatus(status).phrase})
     for status, answer in answers.items():
         if int(status) >= 400:
             answer["content"] = _PROBLEM_ANSWER

@@ -1,6 +1,6 @@
 """The one place that turns errors into problem details (RFC 9457)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from backend.api.headers import ON_EVERY_ANSWER
 from backend.contracts.problems import FieldError, Problem
 from backend.services import errors
 
@@ -19,6 +20,7 @@ _STATUS: dict[type[errors.ServiceError], int] = {
     errors.NotFoundError: 404,
     errors.ConflictError: 409,
     errors.LeaseLostError: 409,
+    errors.TooSlowError: 408,
     errors.TooLargeError: 413,
     errors.InvalidError: 422,
     errors.UnavailableError: 503,
@@ -26,7 +28,8 @@ _STATUS: dict[type[errors.ServiceError], int] = {
     errors.NoSpaceError: 507,
 }
 _DETAIL = {
-    401: "Send the token as 'Authorization: Bearer ...'. It is in the file 'token' in the data directory.",
+    401: "Send a token as 'Authorization: Bearer ...': the one in the file 'token' in the data directory, or one that an "
+    "admin made for you and that has neither expired nor been revoked.",
     404: "There is nothing at this address. The API is described at /docs.",
     405: "This address knows other methods, see /docs.",
     500: "The backend failed. Its log says why.",
@@ -39,7 +42,12 @@ class ProblemResponse(JSONResponse):
     media_type = PROBLEM_JSON
 
     def __init__(
-        self, status: int, detail: str = "", *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None
+        self,
+        status: int,
+        detail: str = "",
+        *,
+        errors: Iterable[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         problem = Problem(
             title=HTTPStatus(status).phrase,
@@ -94,7 +102,7 @@ def _client_gone(_: Request, __: Exception) -> Response:
 
 
 def _unexpected_error(_: Request, __: Exception) -> Response:
-    return ProblemResponse(500)
+    return ProblemResponse(500, headers=ON_EVERY_ANSWER)  # made outside of what gives them to other answers
 
 
 def _field(location: Iterable[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Reading JSON bodies strictly: a size limit, and none of what Python's parser lets through and no database takes.
+"""Reading JSON bodies strictly: a size and a time limit, and none of what Python's parser lets through and no database takes.
 
 That is NaN and Infinity, and in texts NUL and halves of surrogate pairs. In a worker's reports such letters are replaced:
 a log line is not to stop a run.
@@ -10,13 +10,14 @@ import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+import anyio
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from backend.api.dependencies import lab_of
-from backend.services.errors import TooLargeError
+from backend.services.errors import TooLargeError, TooSlowError
 
 _M = TypeVar("_M", bound=BaseModel)
 _WORKER_SIDE = "/api/v1/worker/"
@@ -61,9 +62,14 @@ class _StrictRequest(Request):
             yield chunk
 
     async def check(self) -> None:
-        """Read the body. Raises RequestValidationError for what is no JSON or holds what cannot be stored."""
+        """Read the body. Raises TooSlowError, and RequestValidationError for what is no JSON or cannot be stored."""
         try:
-            value = json.loads(await self.body() or b"null")
+            with anyio.fail_after(lab_of(self).settings.body_seconds):
+                content = await self.body()
+        except TimeoutError as error:
+            raise TooSlowError("The body did not come in time: send it again.") from error
+        try:
+            value = json.loads(content or b"null")
         except UnicodeDecodeError as error:
             raise _wrong_body("is no JSON: it is not UTF-8") from error
         except RecursionError as error:

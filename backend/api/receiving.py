@@ -1,9 +1,12 @@
 """A request's body, streamed to a file: in large pieces, so that the event loop is not kept from others."""
 
+from collections.abc import AsyncGenerator
+
+import anyio
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from backend.services.errors import TooLargeError
+from backend.services.errors import TooLargeError, TooSlowError
 from backend.services.incoming import IncomingFile
 
 _PIECE = 1 << 20
@@ -16,13 +19,23 @@ def check_announced_size(request: Request, limit: int) -> None:
         raise TooLargeError(f"The file has {announced} bytes, more than the limit of {limit}.")
 
 
-async def receive(request: Request, incoming: IncomingFile) -> None:
-    """Write the whole body. Raises what ``IncomingFile`` raises, and ClientDisconnect where it breaks off."""
-    piece = bytearray()
-    async for chunk in request.stream():
+async def receive(request: Request, incoming: IncomingFile, *, pause_seconds: float) -> None:
+    """Write the whole body. Raises what ``IncomingFile`` raises, ClientDisconnect where it breaks off, and TooSlowError
+    where nothing comes for ``pause_seconds``.
+    """
+    piece, chunks = bytearray(), request.stream()
+    while (chunk := await _next(chunks, pause_seconds)) is not None:
         piece += chunk
         if len(piece) >= _PIECE:
             await run_in_threadpool(incoming.write, bytes(piece))
             piece.clear()
     await run_in_threadpool(incoming.write, bytes(piece))
     await run_in_threadpool(incoming.finish)
+
+
+async def _next(chunks: AsyncGenerator[bytes], seconds: float) -> bytes | None:
+    try:
+        with anyio.fail_after(seconds):
+            return await anext(chunks, None)
+    except TimeoutError as error:
+        raise TooSlowError(f"Nothing came for {seconds:g} s: send the file again.") from error

@@ -1,6 +1,6 @@
 """What a run that goes on may change: more epochs, or a micro-batch that fits into memory."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,6 @@ class RunChanges(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000, description="training.epochs: at least as many as now.")
-    micro_batch_size: int | Literal["auto"] | None = Field(
+    micro_batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] | None = Field(
         default=None, description="training.micro_batch_size; 'auto': the largest that fits."
     )

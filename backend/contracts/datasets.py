@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from backend.contracts.bounds import Count, FiniteFloat, LongText, Sha256, ShortText
 from backend.contracts.section import DatasetName
 
 DatasetState = Literal["importing", "ready", "failed"]
@@ -105,29 +106,35 @@ class DatasetCreate(_Message):
 class BrokenFile(_Message):
     """A file that could not be imported."""
 
-    file: str
-    reason: str
+    file: str = Field(max_length=10_000)
+    reason: LongText
 
 
 class DatasetStats(_Message):
     """What an import found. Datasets imported by an earlier version lack what has a default."""
 
-    train_images: int
-    test_images: int
-    unlabelled_images: int = Field(default=0, description="Images without a label, for pretraining only.")
-    classes: list[str]
-    train_counts: list[int] = Field(default=[], description="Training images a class, in the order of the classes.")
-    test_counts: list[int] = Field(default=[], description="Test images a class, in the order of the classes.")
-    image_size: int
-    channels: int
-    mean: list[float] = Field(
-        default=[], description="Mean of each channel over the training images, of values 0 to 1."
+    train_images: Count
+    test_images: Count
+    unlabelled_images: Count = Field(default=0, description="Images without a label, for pretraining only.")
+    classes: list[Annotated[str, Field(max_length=10_000)]] = Field(max_length=1_000_000)
+    train_counts: list[Count] = Field(
+        default=[], max_length=1_000_000, description="Training images a class, in the order of the classes."
     )
-    std: list[float] = Field(default=[], description="Standard deviation of each channel, likewise.")
-    size_bytes: int
-    broken: list[BrokenFile] = Field(description="At most the first 1000.")
-    broken_total: int
-    notes: list[str] = Field(default=[], description="How channels and 16-bit values were taken.")
+    test_counts: list[Count] = Field(
+        default=[], max_length=1_000_000, description="Test images a class, in the order of the classes."
+    )
+    image_size: int = Field(ge=1, le=100_000)
+    channels: int = Field(ge=1, le=1000)
+    mean: list[FiniteFloat] = Field(
+        default=[], max_length=1000, description="Mean of each channel over the training images, of values 0 to 1."
+    )
+    std: list[FiniteFloat] = Field(
+        default=[], max_length=1000, description="Standard deviation of each channel, likewise."
+    )
+    size_bytes: Count
+    broken: list[BrokenFile] = Field(max_length=1000, description="At most the first 1000.")
+    broken_total: Count
+    notes: list[ShortText] = Field(default=[], max_length=100, description="How channels and 16-bit values were taken.")
 
 
 class DatasetRead(_Message):
@@ -157,9 +164,9 @@ class ImportJob(_Message):
 class ImportReport(_Message):
     """The worker's report on an import: progress while it runs, then ready with its pack, or failed."""
 
-    import_id: str = Field(default="", description="That of the ImportJob.")
+    import_id: str = Field(default="", max_length=100, description="That of the ImportJob.")
     state: DatasetState
     progress: float = Field(default=0.0, ge=0, le=1)
-    pack_sha256: str | None = None
+    pack_sha256: Sha256 | None = None
     stats: DatasetStats | None = None
     error: str | None = Field(default=None, max_length=20_000)

@@ -7,19 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from backend.contracts.bounds import MOST, Count, FiniteFloat, Integer, LongText, Name, Sha256, ShortText
 from backend.contracts.changes import RunChanges
 
 Phase = Literal["loading", "pretraining", "evaluating"]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-_MOST = 2**62  # what a database column holds
 
 
 class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    attempt: int = Field(ge=1, le=_MOST, description="The attempt that wrote it.")
-    seq: int = Field(ge=1, le=_MOST, description="Number within the attempt, without gaps.")
+    attempt: int = Field(ge=1, le=MOST, description="The attempt that wrote it.")
+    seq: int = Field(ge=1, le=MOST, description="Number within the attempt, without gaps.")
     time: float = Field(ge=0, le=1e11, description="Seconds since 1970, UTC.")
 
 
@@ -34,19 +32,19 @@ class MetricsEvent(_Event):
     """Metrics measured at a step of pretraining (``step`` steps are done)."""
 
     kind: Literal["metrics"] = "metrics"
-    step: int = Field(ge=0, le=_MOST)
-    epoch: float = Field(ge=0)
-    values: dict[Name, FiniteFloat]
+    step: Count
+    epoch: float = Field(ge=0, le=1e6)
+    values: dict[Name, FiniteFloat] = Field(max_length=1000)
 
 
 class ProgressEvent(_Event):
     """How far the run is, over pretraining and evaluation together."""
 
     kind: Literal["progress"] = "progress"
-    step: int = Field(ge=0, le=_MOST)
-    total_steps: int = Field(ge=1)
+    step: Count
+    total_steps: int = Field(ge=1, le=MOST)
     progress: float = Field(ge=0, le=1)
-    eta_seconds: float | None = Field(default=None, ge=0)
+    eta_seconds: float | None = Field(default=None, ge=0, le=1e15)
 
 
 class LogEvent(_Event):
@@ -62,25 +60,27 @@ class EnvironmentEvent(_Event):
 
     kind: Literal["environment"] = "environment"
     git_commit: str | None = Field(default=None, max_length=200, description="'+' at its end: with changes on top.")
-    packages: dict[Name, str] = Field(description="Versions by name, python among them.")
-    hardware: dict[Name, FiniteFloat | int | str] = Field(description="Processor, cores, memory, GPUs, driver, CUDA.")
+    packages: dict[Name, ShortText] = Field(max_length=10_000, description="Versions by name, python among them.")
+    hardware: dict[Name, FiniteFloat | Integer | ShortText] = Field(
+        max_length=1000, description="Processor, cores, memory, GPUs, driver, CUDA."
+    )
 
 
 class CheckpointEvent(_Event):
     """A checkpoint is complete on disk: every event before this one belongs to what it holds."""
 
     kind: Literal["checkpoint"] = "checkpoint"
-    name: str = Field(pattern=r"^ck-\d+-a\d+$")
-    step: int = Field(ge=0, le=_MOST)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0, le=_MOST)
+    name: str = Field(pattern=r"^ck-[0-9]{1,19}-a[0-9]{1,19}$")
+    step: Count
+    sha256: Sha256
+    size_bytes: Count
 
 
 class SummaryEvent(_Event):
     """Results by name, merged into the run's summary. Accuracies are fractions of 1."""
 
     kind: Literal["summary"] = "summary"
-    values: dict[Name, FiniteFloat | int | str | None]
+    values: dict[Name, FiniteFloat | Integer | LongText | None] = Field(max_length=10_000)
 
 
 class ArtifactEvent(_Event):
@@ -88,8 +88,8 @@ class ArtifactEvent(_Event):
 
     kind: Literal["artifact"] = "artifact"
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size_bytes: int = Field(ge=0, le=_MOST)
+    sha256: Sha256
+    size_bytes: Count
 
 
 class EndEvent(_Event):

@@ -1,8 +1,13 @@
 """Previews: the two views of some images, exactly as step k of a run with this config would see them."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.contracts.bounds import LongText
 from backend.contracts.config import ExperimentConfig
+
+Png = Annotated[str, Field(max_length=8_000_000, description="As base64.")]
 
 
 class _Message(BaseModel):
@@ -20,17 +25,17 @@ class ViewsRequest(_Message):
 class ViewTriple(_Message):
     """One image and its two views as base64 PNG, with its class."""
 
-    label: str
-    image_png: str
-    view1_png: str
-    view2_png: str
+    label: str = Field(max_length=10_000)
+    image_png: Png
+    view1_png: Png
+    view2_png: Png
 
 
 class ViewsPreview(_Message):
     """The views, or the reason why there are none."""
 
-    items: list[ViewTriple]
-    error: str | None = None
+    items: list[ViewTriple] = Field(max_length=32)
+    error: LongText | None = None
 
 
 class PreviewJob(_Message):

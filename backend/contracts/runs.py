@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.contracts.bounds import MOST, Count, FiniteFloat, LongText, Name
 from backend.contracts.changes import RunChanges
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.evaluation import EvaluationConfig
-from backend.contracts.events import Event, FiniteFloat, Name, Phase
+from backend.contracts.events import Event, Phase
 
 RunState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped"]
 ENDED: frozenset[RunState] = frozenset({"succeeded", "failed", "stopped"})
@@ -148,7 +149,7 @@ class SystemSample(_Message):
     """
 
     time: datetime
-    values: dict[Name, FiniteFloat]
+    values: dict[Name, FiniteFloat] = Field(max_length=1000)
 
 
 class ArtifactRead(_Message):
@@ -201,15 +202,15 @@ class OutputLines(_Message):
     A repeated post is recognised by ``end``.
     """
 
-    start: int = Field(ge=0)
-    end: int = Field(ge=0)
-    lines: list[Annotated[str, Field(max_length=20_000)]] = Field(max_length=1000)
+    start: Count
+    end: Count
+    lines: list[LongText] = Field(max_length=1000)
 
 
 class EventBatch(_Message):
     """Events of one attempt, in order. An empty batch only renews the lease."""
 
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=MOST)
     events: list[Event] = Field(max_length=1000)
     output: OutputLines | None = None
     system: SystemSample | None = None
@@ -231,7 +232,7 @@ class WishAnswer(_Message):
 class AttemptEnd(_Message):
     """The worker reports how an attempt ended. ``crashed``: the process ended without saying why."""
 
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=MOST)
     outcome: Literal["succeeded", "failed", "stopped", "drained", "no_space", "crashed"]
     error: str | None = Field(default=None, max_length=20_000)
     remedy: RunChanges | None = None

@@ -1,12 +1,14 @@
 """Studies: a base config, axes that vary it, seeds, and the results by cell."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import Priority, RunRead, RunState
+
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class _Message(BaseModel):
@@ -35,7 +37,7 @@ class StudyCreate(_Message):
     name: str = Field(min_length=1, max_length=200)
     base: ExperimentConfig = Field(default_factory=ExperimentConfig)
     axes: list[Axis] = Field(min_length=1, max_length=4)
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1, max_length=50)
+    seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=50)
     notes: str = Field(default="", max_length=20_000)
     priority: Priority = 0
 

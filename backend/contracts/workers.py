@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.contracts.bounds import Count, Name, ShortText
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -15,11 +17,11 @@ class Gpu(_Message):
     index: int = Field(ge=0, le=1000)
     name: str = Field(max_length=200)
     uuid: str = Field(max_length=200)
-    memory_bytes: int = Field(ge=0)
-    memory_used_bytes: int | None = Field(default=None, ge=0)
+    memory_bytes: Count
+    memory_used_bytes: Count | None = None
     utilisation_percent: float | None = Field(default=None, ge=0, le=100)
-    celsius: float | None = None
-    watts: float | None = None
+    celsius: float | None = Field(default=None, ge=-273.15, le=10_000)
+    watts: float | None = Field(default=None, ge=0, le=1e6)
 
 
 class WorkerBeat(_Message):
@@ -29,13 +31,13 @@ class WorkerBeat(_Message):
     host: str = Field(max_length=200)
     gpus: list[Gpu] = Field(max_length=64)
     slots_per_gpu: int = Field(ge=1, le=64, description="Runs at once on each GPU; without a GPU, on the processor.")
-    cores: int = Field(ge=1)
-    cpu_percent: float = Field(ge=0, description="Of all cores together, 0 to 100.")
-    memory_bytes: int = Field(ge=0)
-    memory_used_bytes: int = Field(ge=0)
-    disk_bytes: int = Field(ge=0, description="Size of the disk that holds the data directory.")
-    disk_free_bytes: int = Field(ge=0)
-    versions: dict[str, str] = Field(description="python, torch, simclr_lab.")
+    cores: int = Field(ge=1, le=1_000_000)
+    cpu_percent: float = Field(ge=0, le=1000, description="Of all cores together, 0 to 100.")
+    memory_bytes: Count
+    memory_used_bytes: Count
+    disk_bytes: Count = Field(description="Size of the disk that holds the data directory.")
+    disk_free_bytes: Count
+    versions: dict[Name, ShortText] = Field(max_length=100, description="python, torch, simclr_lab.")
 
     @property
     def device(self) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy import JSON, Double, ForeignKey, Index, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backend.contracts.runs import RunState
+from backend.contracts.tokens import Role
 from backend.db.types import CleanText, UtcDateTime, WideInteger
 
 _OF_RUN = "runs.id"
@@ -228,7 +229,7 @@ class Token(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
-    role: Mapped[str]
+    role: Mapped[Role] = mapped_column(CleanText)
     sha256: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]

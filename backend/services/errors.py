@@ -6,6 +6,7 @@ ServiceError
 ├── LeaseLostError     a worker wrote for an attempt that is not its own any more
 ├── InvalidError       a value cannot work; names its fields
 ├── TooLargeError      more bytes than the limit
+├── TooSlowError       the bytes did not come in time
 ├── NoSpaceError       the disk is full
 ├── UnavailableError   a part of the system does not answer
 └── NoAnswerError      no worker answered in time
@@ -47,6 +48,10 @@ class InvalidError(ServiceError):
 
 class TooLargeError(ServiceError):
     """More bytes than the limit."""
+
+
+class TooSlowError(ServiceError):
+    """The bytes did not come in time."""
 
 
 class NoSpaceError(ServiceError):

@@ -139,7 +139,9 @@ def address(app: FastAPI) -> Iterator[str]:
     """The application behind a socket, its reconcile loop at work."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=2, proxy_headers=False
+        )
         server = Server(config, app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

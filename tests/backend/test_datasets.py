@@ -143,7 +143,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_behind(address: str, token: st
     parts = urlsplit(address)
     with socket.create_connection((str(parts.hostname), int(parts.port or 0))) as connection:
         head = (
-            f"POST /api/v1/datasets?name=pets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+            f"POST /api/v1/datasets?name=pets HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
             "Content-Type: application/zip\r\nContent-Length: 900000\r\n\r\n"
         )
         connection.sendall(head.encode() + b"x" * 300_000)

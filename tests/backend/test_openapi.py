@@ -21,6 +21,7 @@ from backend.contracts.runs import (
     RunPatch,
 )
 from backend.contracts.studies import StudyCreate
+from backend.contracts.tokens import TokenCreate
 from backend.contracts.workers import WorkerBeat
 from backend.settings import Settings
 
@@ -39,6 +40,7 @@ BODIES: list[type[BaseModel]] = [
     AttemptEnd,
     WorkerBeat,
     ImportReport,
+    TokenCreate,
 ]
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from backend.client import ApiError, Client
 from backend.contracts.config import DatasetConfig, ExperimentConfig
@@ -59,7 +60,7 @@ def test_without_a_worker_the_answer_says_so_in_time(client: Client) -> None:
 
 
 @on_one_database
-@pytest.mark.parametrize("settings", [{"redis_url": "redis://127.0.0.1:1/0"}], indirect=True)
+@pytest.mark.parametrize("settings", [{"redis_url": SecretStr("redis://127.0.0.1:1/0")}], indirect=True)
 def test_without_a_broker_the_answer_says_so(client: Client) -> None:
     with pytest.raises(ApiError, match="broker") as error:
         client.preview_views(ViewsRequest())

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from backend.client import Client
 from backend.contracts.runs import ClaimRequest, RunCreate
@@ -130,7 +131,7 @@ def test_a_stopped_run_is_not_hinted_at(lab: Lab, broker: redis.Redis) -> None:
     assert (dispatch.send_hints(lab), hints(broker)) == (0, 0)
 
 
-@pytest.mark.parametrize("settings", [{"redis_url": "redis://127.0.0.1:1/0"}], indirect=True)
+@pytest.mark.parametrize("settings", [{"redis_url": SecretStr("redis://127.0.0.1:1/0")}], indirect=True)
 def test_without_the_broker_runs_stay_queued_and_are_hinted_at_later(lab: Lab) -> None:
     workers.beat(lab, a_beat())
     (run_id,) = launch(lab)
