@@ -160,6 +160,6 @@ class ImportReport(_Message):
     import_id: str = Field(default="", description="That of the ImportJob.")
     state: DatasetState
     progress: float = Field(default=0.0, ge=0, le=1)
-    pack_sha256: str | None = None
+    pack_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     stats: DatasetStats | None = None
     error: str | None = Field(default=None, max_length=20_000)

@@ -135,5 +135,5 @@ def test_a_backend_that_ends_ends_its_streams(http: httpx.Client, app: FastAPI, 
     with http.stream("GET", f"/runs/{run_id}/events") as answer:
         events = received(answer.iter_lines())
         assert [next(events).kind for _ in range(2)] == ["state", "state"]
-        app.state.closing.set()
+        app.state.lab.hub.close()
         assert list(events) == []
