@@ -70,18 +70,18 @@ class Hub:
 
     def __init__(self, broker_url: str) -> None:
         self.closing = False
+        self.is_connected = False
         self._url = redis_url(broker_url)
         self._name = secrets.token_hex(8)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
-        self._is_connected = False
         self._unpublished: set[str] = set()
         self._publishable = asyncio.Event()
 
     @property
     def look_seconds(self) -> float:
         """How long to trust that one is told of everything."""
-        return LOOK_SECONDS if self._is_connected else LOOK_SECONDS_ALONE
+        return LOOK_SECONDS if self.is_connected else LOOK_SECONDS_ALONE
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -155,25 +155,25 @@ class Hub:
                 batch, self._unpublished = self._unpublished, set()
                 try:
                     await client.publish(CHANNEL, _MESSAGE.dump_json((self._name, sorted(batch))))
-                except (redis.RedisError, OSError):
-                    self._announce_later(batch)
+                except Exception:  # noqa: BLE001 - whatever it is: later again; the subscription says it in the log
+                    self._unpublished |= batch
+                    self._publishable.set()
                     await asyncio.sleep(_RETRY_SECONDS)
 
-    def _announce_later(self, batch: set[str]) -> None:
-        self._unpublished |= batch
-        self._publishable.set()
-
     async def _subscribe(self) -> None:
+        has_complained = False
         while True:
             try:
                 async with self._client() as client, client.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
                     await self._receive(pubsub)
-            except (redis.RedisError, OSError) as error:
-                if self._is_connected:
-                    _LOG.warning("live updates from other backends come late: the broker does not answer: %s", error)
-            self._is_connected = False
-            self._wake_all()
+            except Exception as error:  # noqa: BLE001 - the loop must outlive whatever fails in it
+                if self.is_connected or not has_complained:
+                    _LOG.warning("changes made in other backends are seen late, the broker does not answer: %s", error)
+                    has_complained = True
+            if self.is_connected:
+                self.is_connected = False
+                self._wake_all()  # from now on they look by themselves
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _receive(self, pubsub: PubSub) -> None:
@@ -186,7 +186,7 @@ class Hub:
                     raise redis.ConnectionError("it is silent")
                 await pubsub.ping()
             elif message["type"] == "subscribe":
-                self._is_connected = True
+                self.is_connected = True
                 self._wake_all()  # what was announced meanwhile was missed
             elif message["type"] == "message":
                 self._hear(message["data"])
@@ -203,5 +203,5 @@ class Hub:
 
     def _client(self) -> redis.asyncio.Redis:
         return redis.asyncio.Redis.from_url(
-            self._url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=_CONNECT_SECONDS, socket_keepalive=True
+            self._url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=_CONNECT_SECONDS
         )
