@@ -64,7 +64,7 @@ def lines(
     """
     wanted = _of_run(run_id)
     if search:
-        wanted.append(_MESSAGE.icontains(search, autoescape=True))
+        wanted.append(_MESSAGE.icontains(clean_text(search), autoescape=True))
     if level != "info":
         wanted.append(_LEVEL.in_(LEVELS[LEVELS.index(level) :]))
     found = select(JournalEntry).where(*wanted)

@@ -117,29 +117,25 @@ def test_lines_are_pruned_many_at_a_time(client: Client, lab: Lab, run_id: str) 
     assert len(after) == MOST * 9 // 10
 
 
-@pytest.mark.parametrize(
-    ("search", "found"),
-    [
-        ("out of memory", ["CUDA Out Of Memory"]),
-        ("OUT", ["CUDA Out Of Memory"]),
-        ("%", ["100% done"]),
-        ("_", ["a_b"]),
-        ("/", ["data/x"]),
-        ("\\", ["c:\\x"]),
-        ("'", ["it's"]),
-        ("größe", ["GRÖSSE Größe"]),
-        ("GRÖßE", ["GRÖSSE Größe"]),
-        ('"level"', []),
-        ("nothing of it", []),
-        ("", ["CUDA Out Of Memory", "100% done", "a_b", "axb", "data/x", "c:\\x", "it's", "GRÖSSE Größe"]),
-    ],
-)
-def test_a_search_finds_the_text_in_any_case_and_no_pattern(
-    client: Client, run_id: str, search: str, found: list[str]
-) -> None:
+def test_a_search_finds_the_text_in_any_case_and_no_pattern(client: Client, run_id: str) -> None:
     lines = ["CUDA Out Of Memory", "100% done", "a_b", "axb", "data/x", "c:\\x", "it's", "GRÖSSE Größe"]
     client.post_events(run_id, printed(*lines))
-    assert messages(client, run_id, search=search) == found
+    for search, found in {
+        "out of memory": ["CUDA Out Of Memory"],
+        "OUT": ["CUDA Out Of Memory"],
+        "%": ["100% done"],
+        "_": ["a_b"],
+        "/": ["data/x"],
+        "\\": ["c:\\x"],
+        "'": ["it's"],
+        "größe": ["GRÖSSE Größe"],
+        "GRÖSSE": ["GRÖSSE Größe"],
+        "grösse": ["GRÖSSE Größe"],
+        '"level"': [],
+        "nothing of it": [],
+        "": lines,
+    }.items():
+        assert messages(client, run_id, search=search) == found, search
 
 
 def test_a_level_shows_itself_and_what_is_worse(client: Client, run_id: str) -> None:
@@ -161,9 +157,7 @@ def test_a_search_is_paged_like_the_log(client: Client, run_id: str) -> None:
 def test_nul_characters_can_be_stored_and_searched(client: Client, run_id: str) -> None:
     client.post_events(run_id, batch(event("log", 1, message="a\0b")))
     client.post_events(run_id, printed("c\0d"))
-    assert messages(client, run_id, search="\N{REPLACEMENT CHARACTER}") == ["a\N{REPLACEMENT CHARACTER}b"] + [
-        "c\N{REPLACEMENT CHARACTER}d"
-    ]
+    assert messages(client, run_id, search="\N{REPLACEMENT CHARACTER}") == ["a�b", "c�d"]
 
 
 @pytest.mark.parametrize("query", [{"level": "loud"}, {"search": "x" * 201}, {"search": "\0"}])

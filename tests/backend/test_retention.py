@@ -157,12 +157,12 @@ def test_a_deleted_run_takes_its_files_and_not_those_of_another(client: Client, 
     assert checkpoint_file(lab, other).exists()
 
 
-@pytest.mark.parametrize("run_id", ["..", ".", "%2e%2e", "..%2Fpacks", "%2Fetc", "*", "", "a%00b"])
-def test_a_hostile_id_removes_nothing(http: httpx.Client, client: Client, lab: Lab, run_id: str) -> None:
+def test_a_hostile_id_removes_nothing(http: httpx.Client, client: Client, lab: Lab) -> None:
     kept = ended(client, lab, days_ago=0)
     pack = write(lab.settings.packs_dir / PACK / "images")
-    assert http.delete(f"/runs/{run_id}").status_code in {404, 405}
-    assert http.delete(f"/datasets/{run_id}").status_code in {404, 405, 422}
+    for name in ("..", ".", "%2e%2e", "..%2Fpacks", "%2Fetc", "*", "a%00b"):
+        for kind in ("runs", "datasets"):
+            assert http.delete(f"/{kind}/{name}").status_code in {404, 405, 422}, name
     assert checkpoint_file(lab, kept).exists()
     assert pack.exists()
 

@@ -1,5 +1,6 @@
 """The load that runs cause: stored with their events, bounded, thinned for a chart."""
 
+import itertools
 from datetime import timedelta
 
 import httpx
@@ -53,7 +54,7 @@ def test_samples_are_thinned_evenly_with_the_first_and_the_last(client: Client, 
     kept = seconds(client.system(run_id, max_points=max_points))
     assert len(kept) == min(20, max_points)
     assert (kept[0], kept[-1]) == (0, 19)
-    gaps = {later - earlier for earlier, later in zip(kept, kept[1:], strict=False)}
+    gaps = {later - earlier for earlier, later in itertools.pairwise(kept)}
     assert max(gaps) - min(gaps) <= 1
 
 
@@ -64,7 +65,7 @@ def test_a_long_run_keeps_a_whole_curve_that_grows_coarse_with_age(client: Clien
     assert MOST * 3 // 4 <= len(kept) <= MOST
     assert (kept[0], kept[-1]) == (0, 3 * MOST - 1)
     assert kept == sorted(kept)
-    gaps = [later - earlier for earlier, later in zip(kept, kept[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(kept)]
     assert gaps[-MOST // 4 :] == [1] * (MOST // 4)
     assert max(gaps) <= MOST / 4
 
