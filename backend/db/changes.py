@@ -38,7 +38,7 @@ def _see_objects(session: Session, _context: Any, _instances: Any) -> None:  # p
 def _see_statement(state: ORMExecuteState) -> None:  # pyright: ignore[reportUnusedFunction]
     if not state.is_insert or state.bind_mapper is None or state.bind_mapper.class_ is not JournalEntry:
         return
-    rows = state.parameters or ()
+    rows: Any = state.parameters or ()
     _see(state.session, [row["run_id"] for row in ([rows] if isinstance(rows, dict) else rows)])
 
 
