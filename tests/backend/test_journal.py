@@ -3,14 +3,15 @@
 import pytest
 
 from backend.client import Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, RunCreate
 from tests.backend.events import batch, event
+from tests.claiming import claim
 
 
 @pytest.fixture
 def run_id(client: Client) -> str:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     return run_id
 
 
@@ -27,7 +28,7 @@ def test_a_run_shows_what_its_last_attempt_runs_on(client: Client, run_id: str) 
     assert (found.git_commit, found.packages) == ("abc", {"torch": "2.11"})
     assert found.hardware == {"gpu": "H100", "gpus": 2}
     client.end_attempt(run_id, AttemptEnd(attempt=1, outcome="drained"))
-    client.claim(run_id, ClaimRequest(worker_id="worker-2"))
+    claim(client, run_id, "worker-2")
     client.post_events(run_id, environment(2, "H200"))
     found = client.run(run_id).environment
     assert found is not None

@@ -19,7 +19,7 @@ from backend import client as client_module
 from backend import hub as hub_module
 from backend.api.app import create_app
 from backend.client import ApiError, BackendUnreachableError, Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, RunCreate
 from backend.db.models import JournalEntry
 from backend.db.types import utc_now
 from backend.services import runs, stream
@@ -29,6 +29,7 @@ from tests.backend.conftest import running_valkey, served
 from tests.backend.events import batch, event, loss
 from tests.backend.marks import on_one_database
 from tests.backend.sse import Received, received
+from tests.claiming import claim
 
 NEVER = 1000.0
 
@@ -80,7 +81,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def launch_and_claim(client: Client) -> str:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     return run_id
 
 

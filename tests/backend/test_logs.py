@@ -5,12 +5,13 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.client import Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, EventBatch, OutputLines, RunCreate
+from backend.contracts.runs import AttemptEnd, EventBatch, OutputLines, RunCreate
 from backend.db.models import JournalEntry
 from backend.services import logs
 from backend.services.lab import Lab
 from backend.settings import Settings
 from tests.backend.events import batch, event
+from tests.claiming import claim
 
 MOST = 100
 
@@ -23,7 +24,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def run_id(client: Client) -> str:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     return run_id
 
 
@@ -49,7 +50,7 @@ def test_what_the_process_prints_is_kept_once(client: Client, run_id: str) -> No
 def test_the_next_attempt_prints_from_its_beginning(client: Client, run_id: str) -> None:
     client.post_events(run_id, printed("once"))
     client.end_attempt(run_id, AttemptEnd(attempt=1, outcome="drained"))
-    client.claim(run_id, ClaimRequest(worker_id="worker-2"))
+    claim(client, run_id, "worker-2")
     client.post_events(run_id, printed("more", attempt=2))
     assert [(line.attempt, line.message) for line in client.logs(run_id)] == [(1, "once"), (2, "more")]
 
@@ -100,7 +101,7 @@ def test_of_too_many_errors_the_oldest_go(client: Client, run_id: str) -> None:
 
 def test_the_bound_of_one_run_spares_another(client: Client, run_id: str) -> None:
     other = client.launch_run(RunCreate()).id
-    client.claim(other, ClaimRequest(worker_id="worker-2"))
+    claim(client, other, "worker-2")
     client.post_events(other, printed("mine"))
     client.post_events(run_id, printed(*map(str, range(500))))
     assert messages(client, other) == ["mine"]

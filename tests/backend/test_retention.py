@@ -10,7 +10,7 @@ from sqlalchemy import update
 from backend.client import ApiError, Client
 from backend.contracts.config import DatasetConfig, ExperimentConfig, TrainingConfig
 from backend.contracts.evaluation import EvaluationConfig
-from backend.contracts.runs import AttemptEnd, ClaimRequest, EvaluateRequest, RunCreate
+from backend.contracts.runs import AttemptEnd, EvaluateRequest, RunCreate
 from backend.db.models import Run
 from backend.db.types import utc_now
 from backend.services import folders, retention
@@ -19,8 +19,8 @@ from backend.services.reconcile import Reconciler
 from backend.settings import Settings
 from tests.backend.events import batch, event
 from tests.backend.test_datasets import READY, upload
+from tests.claiming import claim
 
-WORKER = ClaimRequest(worker_id="worker-1")
 PACK = READY.pack_sha256 or ""
 ON_PETS = ExperimentConfig(
     dataset=DatasetConfig(name="pets"),
@@ -43,7 +43,7 @@ def write(path: Path) -> Path:
 def ended(client: Client, lab: Lab, *, days_ago: float, config: ExperimentConfig | None = None) -> str:
     """A run that has succeeded, with a checkpoint and other files."""
     run_id = client.launch_run(RunCreate(config=config or ExperimentConfig())).id
-    client.claim(run_id, WORKER)
+    claim(client, run_id)
     client.post_events(run_id, batch(event("checkpoint", 1, name="ck-5-a1", step=5, sha256="0" * 64, size_bytes=9)))
     client.upload_artifact(run_id, 1, "report.json", b"{}")
     client.end_attempt(run_id, AttemptEnd(attempt=1, outcome="succeeded"))
@@ -99,7 +99,7 @@ def test_without_the_setting_everything_is_kept(client: Client, lab: Lab) -> Non
 def test_a_run_that_was_resumed_is_spared(client: Client, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it is resumed between the search and the removal."""
     waiting = client.launch_run(RunCreate()).id
-    client.claim(waiting, WORKER)
+    claim(client, waiting)
     client.post_events(waiting, batch(event("checkpoint", 1, name="ck-5-a1", step=5, sha256="0" * 64, size_bytes=9)))
     client.end_attempt(waiting, AttemptEnd(attempt=1, outcome="failed", error="x"))
     write(checkpoint_file(lab, waiting))
@@ -113,7 +113,7 @@ def test_a_run_that_was_resumed_is_spared(client: Client, lab: Lab, monkeypatch:
     monkeypatch.setattr(retention, "_remove_checkpoints", resume_first)
     assert retention.remove_old_checkpoints(lab) == 0
     assert checkpoint_file(lab, waiting).exists()
-    assert len(client.claim(waiting, WORKER).checkpoints) == 1
+    assert len(claim(client, waiting).checkpoints) == 1
 
 
 def test_the_reconcile_loop_removes_them(client: Client, lab: Lab) -> None:

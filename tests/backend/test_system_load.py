@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.client import Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, EventBatch, RunCreate, SystemSample
+from backend.contracts.runs import AttemptEnd, EventBatch, RunCreate, SystemSample
 from backend.db.models import SystemRow
 from backend.services.lab import Lab
 from backend.settings import Settings
+from tests.claiming import claim
 from tests.examples import NOW
 
 MOST = 100
@@ -25,7 +26,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def run_id(client: Client) -> str:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     return run_id
 
 
@@ -86,7 +87,7 @@ def test_a_time_that_no_database_can_hold_is_refused(http: httpx.Client, run_id:
 
 def test_the_load_goes_with_its_run(client: Client, lab: Lab) -> None:
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="worker-1"))
+    claim(client, run_id)
     post(client, run_id, 1)
     client.end_attempt(run_id, AttemptEnd(attempt=1, outcome="succeeded"))
     client.delete_run(run_id)

@@ -6,20 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, update
 
 from backend import hub as hub_module
 from backend.api.app import create_app
 from backend.client import ApiError, Client
-from backend.contracts.runs import AttemptEnd, ClaimRequest, RunCreate
-from backend.db import changes
-from backend.db.models import Run, Worker
+from backend.contracts.runs import AttemptEnd, RunCreate
 from backend.services.lab import Lab
 from backend.settings import Settings
 from tests.backend.conftest import served
 from tests.backend.events import batch, loss
 from tests.backend.marks import on_one_database
-from tests.examples import a_beat
+from tests.claiming import claim
 
 LONG = 50.0
 
@@ -33,9 +30,8 @@ def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run_id(client: Client) -> str:
-    client.beat(a_beat("w-1"))
     run_id = client.launch_run(RunCreate()).id
-    client.claim(run_id, ClaimRequest(worker_id="w-1"))
+    claim(client, run_id, "w-1")
     return run_id
 
 
@@ -52,22 +48,14 @@ def wait_for_waiters(lab: Lab, count: int) -> None:
     pytest.fail("they did not come to wait")
 
 
-def drain(lab: Lab, worker_id: str) -> None:
-    """As the page asks for it."""
-    with lab.database.write() as session:
-        session.execute(update(Worker).where(Worker.id == worker_id).values(draining=True))
-        for run_id in session.scalars(select(Run.id).where(Run.worker_id == worker_id, Run.state == "running")):
-            changes.note(session, run_id)
-
-
 def test_what_is_known_already_is_answered_when_the_time_is_over(client: Client, run_id: str) -> None:
     assert client.wait_for_wish(run_id, 1, "go_on", seconds=0) == "go_on"
     assert client.wait_for_wish(run_id, 1, "go_on", seconds=0.1) == "go_on"
 
 
-def test_what_is_not_known_is_answered_at_once(client: Client, lab: Lab, run_id: str) -> None:
+def test_what_is_not_known_is_answered_at_once(client: Client, run_id: str) -> None:
     assert client.wait_for_wish(run_id, 1, "stop", seconds=LONG) == "go_on"
-    drain(lab, "w-1")
+    client.drain_worker("w-1")
     assert client.wait_for_wish(run_id, 1, "go_on", seconds=LONG) == "drain"
     client.stop_run(run_id)
     assert client.wait_for_wish(run_id, 1, "drain", seconds=LONG) == "stop"
@@ -87,7 +75,7 @@ def test_a_drain_is_heard_while_it_is_waited_for(client: Client, lab: Lab, run_i
     with ThreadPoolExecutor(1) as pool:
         heard = pool.submit(client.wait_for_wish, run_id, 1, "go_on", seconds=LONG)
         wait_for_waiters(lab, 1)
-        drain(lab, "w-1")
+        client.drain_worker("w-1")
         assert heard.result() == "drain"
 
 
