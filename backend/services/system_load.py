@@ -13,19 +13,20 @@ from backend.services.lab import Lab
 def store(session: Session, run_id: str, sample: SystemSample, *, most: int) -> None:
     """Store a sample of a run whose row is locked, unless it is the last one again. At most ``most`` are kept.
 
-    Where there are more, every second one of the older half goes, so the curve stays whole and grows coarse with age.
+    Where there are more, every second one goes, so the curve stays whole and grows coarse with its length.
     """
     of_run = SystemRow.run_id == run_id
     last = session.scalar(select(SystemRow.time).where(of_run).order_by(SystemRow.id.desc()).limit(1))
     if last == sample.time:
         return
-    session.add(SystemRow(run_id=run_id, time=sample.time, values=dict(sample.values)))
+    row = SystemRow(run_id=run_id, time=sample.time, values=dict(sample.values))
+    session.add(row)
     session.flush()
     if (session.scalar(select(func.count()).where(of_run)) or 0) <= most:
         return
     place = func.row_number().over(order_by=SystemRow.id).label("place")
     numbered = select(SystemRow.id, place).where(of_run).subquery()
-    doomed = select(numbered.c.id).where(numbered.c.place <= most // 2, numbered.c.place % 2 == 0)
+    doomed = select(numbered.c.id).where(numbered.c.place % 2 == 0, numbered.c.id != row.id)
     session.execute(delete(SystemRow).where(SystemRow.id.in_(doomed)), execution_options={"synchronize_session": False})
 
 

@@ -59,16 +59,15 @@ def test_samples_are_thinned_evenly_with_the_first_and_the_last(client: Client, 
     assert max(gaps) - min(gaps) <= 1
 
 
-def test_a_long_run_keeps_a_whole_curve_that_grows_coarse_with_age(client: Client, run_id: str) -> None:
+def test_a_long_run_keeps_a_whole_curve_that_grows_coarse_with_its_length(client: Client, run_id: str) -> None:
     for second in range(3 * MOST):
         post(client, run_id, second)
     kept = seconds(client.system(run_id, max_points=1000))
-    assert MOST * 3 // 4 <= len(kept) <= MOST
+    assert MOST // 2 <= len(kept) <= MOST
     assert (kept[0], kept[-1]) == (0, 3 * MOST - 1)
     assert kept == sorted(kept)
     gaps = [later - earlier for earlier, later in itertools.pairwise(kept)]
-    assert gaps[-MOST // 4 :] == [1] * (MOST // 4)
-    assert max(gaps) <= MOST / 4
+    assert max(gaps) <= 8
 
 
 def test_the_load_of_one_run_is_not_that_of_another(client: Client, run_id: str) -> None:
