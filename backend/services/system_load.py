@@ -1,6 +1,9 @@
 """The load that a run causes on its machine: samples over time, bounded."""
 
-from sqlalchemy import delete, func, select
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.contracts.runs import SystemSample
@@ -13,21 +16,34 @@ from backend.services.lab import Lab
 def store(session: Session, run_id: str, sample: SystemSample, *, most: int) -> None:
     """Store a sample of a run whose row is locked, unless it is the last one again. At most ``most`` are kept.
 
-    Where there are more, every second one goes, so the curve stays whole and grows coarse with its length.
+    Where there are more, half as many stay, at even distances in time: the curve stays whole.
     """
     of_run = SystemRow.run_id == run_id
     last = session.scalar(select(SystemRow.time).where(of_run).order_by(SystemRow.id.desc()).limit(1))
     if last == sample.time:
         return
-    row = SystemRow(run_id=run_id, time=sample.time, values=dict(sample.values))
-    session.add(row)
+    session.add(SystemRow(run_id=run_id, time=sample.time, values=dict(sample.values)))
     session.flush()
     if (session.scalar(select(func.count()).where(of_run)) or 0) <= most:
         return
-    place = func.row_number().over(order_by=SystemRow.id).label("place")
-    numbered = select(SystemRow.id, place).where(of_run).subquery()
-    doomed = select(numbered.c.id).where(numbered.c.place % 2 == 0, numbered.c.id != row.id)
-    session.execute(delete(SystemRow).where(SystemRow.id.in_(doomed)), execution_options={"synchronize_session": False})
+    times = select(SystemRow.id, SystemRow.time).where(of_run).order_by(SystemRow.id)
+    rows = [(row.id, row.time) for row in session.execute(times)]
+    doomed = [{"doomed": row_id} for row_id in _crowded(rows, most // 2)]
+    session.connection().execute(delete(SystemRow).where(SystemRow.id == bindparam("doomed")), doomed)
+
+
+def _crowded(rows: Sequence[tuple[int, datetime]], most: int) -> list[int]:
+    """The ids of all but one row in each of ``most`` equal spans of time, and but the last row."""
+    begin, end = rows[0][1], rows[-1][1]
+    span = max((end - begin) / (most - 1), timedelta.resolution)
+    crowded: list[int] = []
+    taken = -1
+    for row_id, time in rows[:-1]:
+        place = (time - begin) // span
+        if place == taken:
+            crowded.append(row_id)
+        taken = place
+    return crowded
 
 
 def samples(lab: Lab, run_id: str, *, max_points: int) -> list[SystemSample]:
