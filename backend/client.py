@@ -5,6 +5,7 @@
 ...     print(client.run(run.id).state)
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -17,11 +18,13 @@ from backend.contracts.changes import RunChanges
 from backend.contracts.comparisons import Comparison
 from backend.contracts.datasets import Channels, DatasetCreate, DatasetRead, ImportReport
 from backend.contracts.estimates import Estimate, EstimateRequest
+from backend.contracts.live import EventStream, LiveEvent
 from backend.contracts.previews import ViewsPreview, ViewsRequest
 from backend.contracts.problems import Problem
 from backend.contracts.runs import (
     ArtifactRead,
     AttemptEnd,
+    CheckpointListed,
     Claim,
     ClaimRequest,
     EvaluateRequest,
@@ -46,6 +49,9 @@ from backend.contracts.workers import WorkerBeat, WorkerRead
 
 _M = TypeVar("_M", bound=BaseModel)
 _UPLOAD_CHUNK = 1 << 20
+_STREAM_SILENCE_SECONDS = 30.0
+"""The backend sends a sign of life every ten seconds."""
+_RECONNECT_SECONDS = 1.0
 
 
 class Connection(BaseSettings):
@@ -202,6 +208,22 @@ class Client:
         """The load that a run has caused, oldest first, thinned to at most ``max_points``."""
         return self._list(SystemSample, f"/runs/{run_id}/system", {"max_points": max_points})
 
+    def events(self, run_id: str, *, after: int = 0) -> Iterator[LiveEvent]:
+        """What happens to a run, from its beginning or after an event, until it has ended (``ended`` or ``deleted``).
+
+        A connection that breaks is made again, and nothing is missed or comes twice. Raises BackendUnreachableError only
+        where the first one fails.
+        """
+        return self._follow(f"/runs/{run_id}/events", after)
+
+    def overview_events(self, *, after: int | None = None) -> Iterator[LiveEvent]:
+        """States, phases and progress of all runs, from now on or after an event, without end; otherwise as ``events``."""
+        return self._follow("/events", after)
+
+    def checkpoints(self, run_id: str) -> list[CheckpointListed]:
+        """The registered checkpoints of a run, newest first."""
+        return self._list(CheckpointListed, f"/runs/{run_id}/checkpoints")
+
     def transitions(self, run_id: str) -> list[Transition]:
         """The moves of a run from state to state."""
         return self._list(Transition, f"/runs/{run_id}/transitions")
@@ -355,6 +377,26 @@ class Client:
 
     # Transport
 
+    def _follow(self, path: str, after: int | None) -> Iterator[LiveEvent]:
+        stream, was_connected = EventStream(after), False
+        while True:
+            headers = {} if stream.last_id is None else {"Last-Event-ID": str(stream.last_id)}
+            try:
+                with self._http.stream("GET", path, headers=headers, timeout=_STREAM_SILENCE_SECONDS) as response:
+                    _raise_for_problem(response)
+                    was_connected = True
+                    for event in stream.read(response.iter_lines()):
+                        yield event
+                        if event.kind in {"ended", "deleted"}:
+                            return
+            except httpx.TransportError as error:
+                if not was_connected:
+                    raise BackendUnreachableError(f"{self._http.base_url} does not answer: {error}") from error
+            except ApiError as error:
+                if not was_connected or error.status < 500:
+                    raise
+            time.sleep(_RECONNECT_SECONDS)
+
     def _model(self, model: type[_M], method: str, path: str, **options: Any) -> _M:
         return model.model_validate_json(self._send(method, path, **options).content)
 
@@ -367,8 +409,13 @@ class Client:
             response = self._http.request(method, path, **options)
         except httpx.TransportError as error:
             raise BackendUnreachableError(f"{self._http.base_url} does not answer: {error}") from error
-        if response.is_success:
-            return response
+        _raise_for_problem(response)
+        return response
+
+
+def _raise_for_problem(response: httpx.Response) -> None:
+    if not response.is_success:
+        response.read()
         raise ApiError(_problem(response))
 
 

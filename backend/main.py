@@ -19,7 +19,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or Ctrl-C."""
-        self._app.state.closing.set()
+        self._app.state.lab.hub.close()
         super().handle_exit(sig, frame)
 
 

@@ -38,7 +38,9 @@ class Broker:
             broker_connection_timeout=_CONNECT_SECONDS,
             broker_transport_options={"socket_connect_timeout": _CONNECT_SECONDS, "socket_timeout": 10.0},
         )
-        self._redis = _redis_client(url)
+        self._redis = redis.Redis.from_url(
+            redis_url(url), socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS
+        )
 
     def send_hint(self, run_id: str) -> None:
         """Wake a worker that has a free slot. The run is a trace only: it asks for the next one."""
@@ -109,11 +111,11 @@ class Broker:
             raise BrokerUnreachableError(str(error)) from error
 
 
-def _redis_client(url: str) -> redis.Redis:
-    """A client for a Celery broker URL, which calls a unix socket ``redis+socket``."""
-    if url.startswith("redis+socket://"):
-        url = "unix://" + url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
-    return redis.Redis.from_url(url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS)
+def redis_url(url: str) -> str:
+    """A Celery broker URL as Redis clients take it: Celery calls a unix socket ``redis+socket``."""
+    if not url.startswith("redis+socket://"):
+        return url
+    return "unix://" + url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
 
 
 def _answer_key(preview_id: str) -> str:

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(default=GIBIBYTE, ge=0, description="A worker with less free disk is given no run.")
     import_silence_seconds: float = Field(default=60.0, gt=0, description="An import silent for so long is sent again.")
     preview_seconds: float = Field(default=20.0, gt=0, le=60, description="How long a preview waits for a worker.")
+    checkpoint_retention_days: float | None = Field(
+        default=None, gt=0, description="Checkpoints of runs that ended so long ago are removed. Empty: they are kept."
+    )
+    max_log_lines: int = Field(
+        default=20_000, ge=100, description="Log lines kept of a run; the oldest info goes first."
+    )
+    max_system_samples: int = Field(default=10_000, ge=100, description="Samples of the load kept of a run.")
     max_json_bytes: int = Field(default=2 * MEBIBYTE, gt=0, description="Largest body of a JSON request.")
     max_worker_json_bytes: int = Field(default=64 * MEBIBYTE, gt=0, description="The same, for a worker's reports.")
     max_upload_bytes: int = Field(default=16 * GIBIBYTE, gt=0, description="Largest zip that may be uploaded.")

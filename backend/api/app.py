@@ -1,6 +1,5 @@
 """The FastAPI application: routes, errors, access, and what starts and ends with it."""
 
-import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -30,6 +29,7 @@ from backend.api.headers import HeadersMiddleware
 from backend.api.hosts import HostMiddleware
 from backend.db import migrate
 from backend.db.engine import Database
+from backend.hub import Hub
 from backend.queue import Broker
 from backend.services.lab import Lab
 from backend.services.reconcile import Reconciler
@@ -40,18 +40,19 @@ def create_app(settings: Settings) -> FastAPI:
     """The application for these settings. Makes the data directory and the token; migrates when it starts."""
     make_home(settings.home)
     token = find_or_make_token(settings)
-    lab = Lab(settings=settings, database=Database(settings.sqlalchemy_url), broker=Broker(settings.broker_url))
-
-    closing = threading.Event()  # tells the live streams to end
+    hub = Hub(settings.broker_url)
+    database = Database(settings.sqlalchemy_url, on_change=hub.announce)
+    lab = Lab(settings=settings, database=database, broker=Broker(settings.broker_url), hub=hub)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         migrate.upgrade(lab.database)
         reconciler = Reconciler(lab)
-        reconciler.start()
-        yield
-        closing.set()
-        reconciler.close()
+        async with hub.running():
+            reconciler.start()
+            yield
+            hub.close()
+            reconciler.close()
         lab.close()
 
     app = FastAPIOffline(
@@ -64,7 +65,6 @@ def create_app(settings: Settings) -> FastAPI:
         static_url=VIEWER,
     )
     app.state.lab = lab
-    app.state.closing = closing
     api = APIRouter(prefix="/api/v1")
     for module in (runs, queue, stream, artifacts, studies, datasets, previews, estimates, workers, tokens, worker):
         api.include_router(module.router)

@@ -10,6 +10,7 @@ from backend.api.json_bodies import StrictJsonRoute
 from backend.contracts.changes import RunChanges
 from backend.contracts.comparisons import Comparison
 from backend.contracts.runs import (
+    CheckpointListed,
     EvaluateRequest,
     LogLine,
     MetricSeries,
@@ -18,9 +19,10 @@ from backend.contracts.runs import (
     RunPatch,
     RunRead,
     RunState,
+    SystemSample,
     Transition,
 )
-from backend.services import comparisons, evaluations, metrics, resuming, runs
+from backend.services import checkpoints, comparisons, evaluations, logs, metrics, resuming, runs, system_load
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictJsonRoute, responses=problems(404))
 
@@ -126,11 +128,29 @@ def compare_runs(
 def read_logs(
     run_id: RunId,
     lab: LabDep,
+    search: Annotated[str, Query(max_length=200, description="Only lines that hold this text, in any case.")] = "",
+    level: Annotated[logs.LogLevel, Query(description="Only lines of this level or a worse one.")] = "info",
     after: Annotated[int, Query(ge=0, le=2**62, description="Only lines with a higher id. 0: the last lines.")] = 0,
     limit: Limit = 500,
 ) -> list[LogLine]:
-    """The log of a run, oldest line first."""
-    return metrics.log_lines(lab, run_id, after=after, limit=limit)
+    """The log of a run, oldest line first: what the lab says of it, and what its training process prints."""
+    return logs.lines(lab, run_id, after=after, limit=limit, search=search, level=level)
+
+
+@router.get("/{run_id}/system")
+def read_system(
+    run_id: RunId,
+    lab: LabDep,
+    max_points: Annotated[int, Query(ge=2, le=100_000, description="Thin the samples evenly to so many.")] = 300,
+) -> list[SystemSample]:
+    """The load of the machine that a run has caused, oldest sample first. The first and the last are always kept."""
+    return system_load.samples(lab, run_id, max_points=max_points)
+
+
+@router.get("/{run_id}/checkpoints")
+def list_checkpoints(run_id: RunId, lab: LabDep) -> list[CheckpointListed]:
+    """The registered checkpoints of a run, newest first: a run that is resumed goes on from the first that is intact."""
+    return checkpoints.listed(lab, run_id)
 
 
 @router.get("/{run_id}/transitions")

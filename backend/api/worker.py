@@ -1,12 +1,16 @@
 """Routes for workers: claim a run, ship events and files, end an attempt, say that one is alive."""
 
-from fastapi import APIRouter, Response, status
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response, status
+from starlette.concurrency import run_in_threadpool
 
 from backend.api.dependencies import LabDep
 from backend.api.errors import problems
 from backend.api.json_bodies import StrictJsonRoute
 from backend.api.runs import RunId
-from backend.contracts.runs import AttemptEnd, Claim, ClaimRequest, EventBatch, LeaseAnswer, RunRead
+from backend.contracts.runs import AttemptEnd, Claim, ClaimRequest, EventBatch, LeaseAnswer, RunRead, Wish, WishAnswer
 from backend.contracts.workers import WorkerBeat
 from backend.services import attempts, scheduling, workers
 
@@ -28,6 +32,25 @@ def claim_run(request: ClaimRequest, lab: LabDep) -> Claim | Response:
 def post_events(run_id: RunId, batch: EventBatch, lab: LabDep) -> LeaseAnswer:
     """Ship events and renew the lease; repeated events are ignored. 409: the lease is lost, kill the training."""
     return attempts.post_events(lab, run_id, batch)
+
+
+@router.get("/runs/{run_id}/wish")
+async def wait_for_wish(
+    run_id: RunId,
+    lab: LabDep,
+    attempt: Annotated[int, Query(ge=1, le=2**62, description="The attempt that asks.")],
+    known: Annotated[Wish, Query(description="What it knows already.")] = "go_on",
+    seconds: Annotated[float, Query(ge=0, le=60, description="Answer after so long in any case.")] = 30.0,
+) -> WishAnswer:
+    """What is wanted of the run, as soon as it is not what is known already. 409 as for events, also while it waits."""
+    end = time.monotonic() + seconds
+    with lab.hub.watch(run_id) as watch:
+        while True:
+            wish = await run_in_threadpool(attempts.current_wish, lab, run_id, attempt)
+            left = end - time.monotonic()
+            if wish != known or left <= 0 or lab.hub.closing:
+                return WishAnswer(wish=wish)
+            await watch.news(left)
 
 
 @router.post("/runs/{run_id}/end")

@@ -1,9 +1,9 @@
 """Runs as the API shows them, and what the worker and the backend say to each other about one."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from backend.contracts.bounds import MOST, Count, FiniteFloat, LongText, Name
 from backend.contracts.changes import RunChanges
@@ -148,7 +148,7 @@ class SystemSample(_Message):
     ``memory_bytes``; for GPU number N ``gpuN_percent``, ``gpuN_memory_bytes``, ``gpuN_celsius``, ``gpuN_watts``.
     """
 
-    time: datetime
+    time: Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(5000, 1, 1, tzinfo=UTC))]
     values: dict[Name, FiniteFloat] = Field(max_length=1000)
 
 
@@ -166,6 +166,13 @@ class CheckpointRead(_Message):
     name: str
     step: int
     sha256: str
+
+
+class CheckpointListed(CheckpointRead):
+    """The same, for people."""
+
+    size_bytes: int
+    time: datetime | None = Field(description="When it was complete.")
 
 
 class DatasetLocation(_Message):

@@ -4,7 +4,7 @@ Measured: SQLite with WAL and BEGIN IMMEDIATE serves many writers without an err
 and then writes fails at once ("database is locked") whatever the timeout. So a session says what it is for.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from backend.db.changes import WriteSession
 from backend.db.models import Base
 
 _BEGIN = "sqlite_begin"
@@ -19,10 +20,14 @@ _SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"
 
 
 class Database:
-    """Sessions on one database. Objects stay readable after their session has ended."""
+    """Sessions on one database. Objects stay readable after their session has ended.
 
-    def __init__(self, url: str) -> None:
+    ``on_change`` is called after each commit that has changed runs, with their ids, in the thread that committed.
+    """
+
+    def __init__(self, url: str, *, on_change: Callable[[set[str]], None] | None = None) -> None:
         self.engine = _engine(url)
+        self._on_change = on_change
         self._immediate = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @contextmanager
@@ -34,8 +39,10 @@ class Database:
     @contextmanager
     def write(self) -> Generator[Session]:
         """A session that commits at its end, or rolls back where an exception leaves it."""
-        with Session(self._immediate, expire_on_commit=False) as session, session.begin():
+        with WriteSession(self._immediate, expire_on_commit=False) as session, session.begin():
             yield session
+        if session.changed_runs and self._on_change is not None:
+            self._on_change(session.changed_runs)
 
     @contextmanager
     def connect_to_write(self) -> Generator[Connection]:
@@ -67,6 +74,7 @@ def _engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.isolation_level = None  # the driver must not begin transactions by itself
+        connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -75,3 +83,7 @@ def _engine(url: str) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
     return engine
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value

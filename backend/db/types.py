@@ -28,6 +28,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+def clean_text(text: str) -> str:
+    """Text that PostgreSQL takes, inside JSON too: NUL characters become U+FFFD."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class CleanText(TypeDecorator[str]):
     """Text without NUL characters, which PostgreSQL refuses: they become U+FFFD."""
 
@@ -37,7 +42,7 @@ class CleanText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace NUL characters."""
         del dialect
-        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return None if value is None else clean_text(value)
 
 
 def utc_now() -> datetime:

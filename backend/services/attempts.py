@@ -14,7 +14,7 @@ from backend.contracts.changes import RunChanges
 from backend.contracts.runs import AttemptEnd, EventBatch, LeaseAnswer, RunRead, RunState, Wish
 from backend.db.models import Run, Worker
 from backend.db.types import utc_now
-from backend.services import journal, runs, states
+from backend.services import journal, logs, runs, states, system_load
 from backend.services.errors import InvalidError, LeaseLostError
 from backend.services.lab import Lab
 
@@ -35,6 +35,12 @@ def post_events(lab: Lab, run_id: str, batch: EventBatch) -> LeaseAnswer:
             if event.seq != expected:
                 raise InvalidError.field("events", f"event {expected} must come next, not {event.seq}")
         journal.store(session, run, fresh)
+        if batch.output is not None:
+            logs.store_output(session, run, batch.output)
+        if batch.output is not None or any(event.kind == "log" for event in fresh):
+            logs.bound(session, run_id, lab.settings.max_log_lines)
+        if batch.system is not None:
+            system_load.store(session, run_id, batch.system, most=lab.settings.max_system_samples)
         return LeaseAnswer(wish=wish_of(session, run), last_seq=run.last_seq)
 
 
@@ -44,6 +50,15 @@ def wish_of(session: Session, run: Run) -> Wish:
         return "stop"
     worker = session.get(Worker, run.worker_id)
     return "drain" if worker is not None and worker.draining else "go_on"
+
+
+def current_wish(lab: Lab, run_id: str, attempt: int) -> Wish:
+    """What is wanted of an attempt now. Raises LeaseLostError where it is not the current one of a running run."""
+    with lab.database.read() as session:
+        run = runs.get(session, run_id)
+        if run.attempts != attempt or run.state not in ("running", "stopping"):
+            raise _lease_lost(run, attempt)
+        return wish_of(session, run)
 
 
 def end(lab: Lab, run_id: str, report: AttemptEnd) -> RunRead:
@@ -66,9 +81,12 @@ def renew_lease(lab: Lab, session: Session, run_id: str, attempt: int) -> Run:
         execution_options={"populate_existing": True, "synchronize_session": False},
     ).one_or_none()
     if run is None:
-        now = runs.get(session, run_id)
-        raise LeaseLostError(f"Attempt {attempt} has lost the run: it is {now.state} at attempt {now.attempts}.")
+        raise _lease_lost(runs.get(session, run_id), attempt)
     return run
+
+
+def _lease_lost(run: Run, attempt: int) -> LeaseLostError:
+    return LeaseLostError(f"Attempt {attempt} has lost the run: it is {run.state} at attempt {run.attempts}.")
 
 
 def land(

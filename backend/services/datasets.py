@@ -1,6 +1,5 @@
 """Datasets: which there are, what a run may ask of them, and their removal."""
 
-import shutil
 from pathlib import Path
 
 from sqlalchemy import delete, select
@@ -11,6 +10,7 @@ from backend.contracts.datasets import KNOWN_DATASETS, DatasetRead, DatasetStats
 from backend.contracts.fit import ImageFacts, find_misfit
 from backend.contracts.runs import ENDED
 from backend.db.models import Dataset, Run
+from backend.services import folders
 from backend.services.errors import ConflictError, InvalidError, NotFoundError
 from backend.services.lab import Lab
 
@@ -67,7 +67,7 @@ def remove(lab: Lab, name: str) -> None:
         same_images = select(Dataset.name).where(Dataset.pack_sha256 == dataset.pack_sha256)
         shared = session.scalars(same_images).first() is not None
     if dataset.pack_sha256 is not None and not shared:
-        shutil.rmtree(lab.settings.packs_dir / dataset.pack_sha256, ignore_errors=True)
+        folders.remove(lab.settings.packs_dir, dataset.pack_sha256)
     forget_upload(lab, dataset)
 
 

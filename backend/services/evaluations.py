@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.problems import FieldError
 from backend.contracts.runs import ENDED, EvaluateRequest, RunRead
-from backend.db.models import Run, Transition
+from backend.db.models import Checkpoint, Run, Transition
 from backend.services import runs
 from backend.services.errors import ConflictError, InvalidError
 from backend.services.lab import Lab
@@ -27,6 +27,10 @@ def evaluate(lab: Lab, run_id: str, request: EvaluateRequest) -> RunRead:
         run = runs.get(session, run_id, lock=True)
         if not _has_succeeded(session, run):
             raise ConflictError(f"Only a run that has succeeded can be evaluated further; this one is {run.state}.")
+        if lab.settings.checkpoint_retention_days is not None and not _has_checkpoints(session, run_id):
+            raise ConflictError(
+                "Its checkpoints were removed to save space: clone the run to train and evaluate it anew."
+            )
         config = _extended(ExperimentConfig.model_validate(run.config), request)
         if run.state == "succeeded" and config.model_dump(mode="json") == run.config:
             raise ConflictError("The run has been evaluated in just this way: ask for something else.")
@@ -42,6 +46,10 @@ def _has_succeeded(session: Session, run: Run) -> bool:
     """Whether it has ended and had once succeeded: an evaluation that failed later does not take that back."""
     before = select(Transition.id).where(Transition.run_id == run.id, Transition.to_state == "succeeded")
     return run.state in ENDED and session.scalars(before).first() is not None
+
+
+def _has_checkpoints(session: Session, run_id: str) -> bool:
+    return session.scalars(select(Checkpoint.name).where(Checkpoint.run_id == run_id)).first() is not None
 
 
 def _extended(config: ExperimentConfig, request: EvaluateRequest) -> ExperimentConfig:

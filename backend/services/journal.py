@@ -11,6 +11,7 @@ from backend.contracts.events import (
     CheckpointEvent,
     EnvironmentEvent,
     Event,
+    LogEvent,
     MetricsEvent,
     PhaseEvent,
     ProgressEvent,
@@ -18,6 +19,7 @@ from backend.contracts.events import (
 )
 from backend.db.engine import upsert
 from backend.db.models import Checkpoint, JournalEntry, MetricPoint, Run
+from backend.db.types import clean_text
 
 _ENVELOPE = {"attempt", "seq", "time", "kind"}
 
@@ -89,8 +91,15 @@ def _write_journal(session: Session, run_id: str, events: Sequence[Event]) -> No
                 "attempt": event.attempt,
                 "time": datetime.fromtimestamp(event.time, UTC),
                 "kind": event.kind,
-                "data": event.model_dump(mode="json", exclude=_ENVELOPE),
+                "data": _data(event),
             }
             for event in kept
         ],
     )
+
+
+def _data(event: Event) -> dict[str, Any]:
+    data = event.model_dump(mode="json", exclude=_ENVELOPE)
+    if isinstance(event, LogEvent):
+        data["message"] = clean_text(event.message)
+    return data

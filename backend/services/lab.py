@@ -1,4 +1,4 @@
-"""What every service works with: the settings, the database, the broker, and a bell that wakes the reconcile loop."""
+"""What every service works with: settings, database, broker, hub, and a bell that wakes the reconcile loop."""
 
 import secrets
 import threading
@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from backend.db.engine import Database
+from backend.hub import Hub
 from backend.queue import Broker
 from backend.settings import Settings
 
@@ -19,6 +20,7 @@ class Lab:
     settings: Settings
     database: Database
     broker: Broker
+    hub: Hub
     unsent: threading.Event = field(default_factory=threading.Event)
     """Set after a commit that leaves something to send."""
 

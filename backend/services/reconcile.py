@@ -10,11 +10,12 @@ from sqlalchemy import select
 from backend.db.models import Run
 from backend.db.types import utc_now
 from backend.queue import BrokerUnreachableError
-from backend.services import attempts, dispatch, import_dispatch
+from backend.services import attempts, dispatch, import_dispatch, retention
 from backend.services.lab import Lab
 
 _LOG = logging.getLogger(__name__)
 _SEARCH_SECONDS = 5.0
+_RETENTION_SECONDS = 3600.0
 ACTOR = "reconcile"
 
 
@@ -31,6 +32,7 @@ class Reconciler:
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._watching_since = 0.0
         self._next_search = 0.0
+        self._next_retention = 0.0
         self._complaints: set[str] = set()
 
     def start(self) -> None:
@@ -61,6 +63,9 @@ class Reconciler:
             judge = watched >= lab.settings.import_silence_seconds
             self._try("search for lost imports", lambda: import_dispatch.search_imports(lab, judge=judge))
             self._try("sweep uploads", lambda: import_dispatch.sweep_uploads(lab))
+        if now >= self._next_retention:
+            self._next_retention = now + _RETENTION_SECONDS
+            self._try("remove old checkpoints", lambda: retention.remove_old_checkpoints(lab))
 
     def _pause(self) -> None:
         settings, before = self._lab.settings, time.time()

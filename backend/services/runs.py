@@ -1,7 +1,6 @@
 """What people do with runs: launch, read, change, stop, queue again, clone, delete."""
 
 import json
-import shutil
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,10 @@ from sqlalchemy.orm import Session
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import ENDED, RunCreate, RunPage, RunPatch, RunRead, RunState
 from backend.contracts.runs import Transition as TransitionRead
+from backend.db import changes
 from backend.db.models import Run, Transition
 from backend.db.types import utc_now
-from backend.services import datasets, states
+from backend.services import datasets, folders, states
 from backend.services.errors import ConflictError, NotFoundError
 from backend.services.lab import Lab, new_id
 
@@ -191,8 +191,9 @@ def remove(lab: Lab, run_id: str) -> None:
         if run.state not in ENDED:
             raise ConflictError(f"The run is {run.state}: stop it first, then delete it.")
         session.execute(delete(Run).where(Run.id == run_id))
-    for folder in (lab.settings.runs_dir, lab.settings.artifacts_dir):
-        shutil.rmtree(folder / run_id, ignore_errors=True)
+        changes.note(session, run_id)
+    for root in (lab.settings.runs_dir, lab.settings.artifacts_dir):
+        folders.remove(root, run_id)
 
 
 def transitions(lab: Lab, run_id: str) -> list[TransitionRead]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 from backend.contracts.workers import WorkerBeat, WorkerRead
+from backend.db import changes
 from backend.db.engine import upsert
 from backend.db.models import Run, Worker
 from backend.db.types import utc_now
@@ -28,6 +29,8 @@ def drain(lab: Lab, worker_id: str, *, draining: bool) -> None:
         changed = session.scalars(
             update(Worker).where(Worker.id == worker_id).values(draining=draining).returning(Worker.id)
         ).one_or_none()
+        for run_id in session.scalars(select(Run.id).where(Run.worker_id == worker_id, Run.state == "running")):
+            changes.note(session, run_id)  # something else is wanted of it now
     if changed is None:
         raise NotFoundError(f"There is no worker '{worker_id}'.")
     lab.unsent.set()

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -65,14 +66,8 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a Valkey server."""
     path = tmp_path_factory.mktemp("vk") / "s"
-    command = [get_binary_path(), "--port", "0", "--unixsocket", path, "--save", "", "--dir", path.parent]
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-    while not path.exists():
-        assert process.poll() is None, "Valkey ended at its start"
-        time.sleep(0.01)
-    yield path
-    process.terminate()
-    process.wait()
+    with running_valkey(path):
+        yield path
 
 
 @pytest.fixture
@@ -137,20 +132,8 @@ def lab(app: FastAPI) -> Lab:
 @pytest.fixture
 def address(app: FastAPI) -> Iterator[str]:
     """The application behind a socket, its reconcile loop at work."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=2, proxy_headers=False
-        )
-        server = Server(config, app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "the backend ended at its start"
-            time.sleep(0.005)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.handle_exit(signal.SIGTERM, None)
-        thread.join()
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture
@@ -173,6 +156,40 @@ def client(address: str, token: str) -> Iterator[Client]:
     """The client that worker and pages use."""
     with Client(address, token) as client:
         yield client
+
+
+@contextmanager
+def running_valkey(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A Valkey server that listens at this socket."""
+    command = [get_binary_path(), "--port", "0", "--unixsocket", path, "--save", "", "--dir", path.parent]
+    path.unlink(missing_ok=True)
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
+    while not path.exists():
+        assert process.poll() is None, "Valkey ended at its start"
+        time.sleep(0.01)
+    yield process
+    process.terminate()
+    process.wait()
+
+
+@contextmanager
+def served(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """The address of an application that is served as ``backend.main`` does it."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=2, proxy_headers=False
+        )
+        server = Server(config, app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the backend ended at its start"
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.handle_exit(signal.SIGTERM, None)
+        thread.join()
 
 
 def _fresh(server_url: str, *, template: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from backend.contracts.changes import RunChanges
 from backend.contracts.runs import AttemptEnd, Claim, ClaimRequest, EventBatch, RunCreate, RunState
 from backend.db.models import Run
 from backend.db.types import utc_now
-from backend.services import attempts, metrics, resuming, run_queue, runs, scheduling, workers
+from backend.services import attempts, logs, metrics, resuming, run_queue, runs, scheduling, workers
 from backend.services.errors import InvalidError, LeaseLostError
 from backend.services.lab import Lab
 from backend.services.reconcile import expire_leases
@@ -83,7 +83,7 @@ def test_repeated_events_are_ignored_and_new_ones_behind_them_are_stored(lab: La
     assert attempts.post_events(lab, run_id, batch(loss(1, 1, 7.0), log, loss(3, 2))).last_seq == 3
     (series,) = metrics.series(lab, run_id)
     assert (series.steps, series.values) == ([1, 2], [5.0, 5.0])
-    assert len(metrics.log_lines(lab, run_id, after=0, limit=10)) == 1
+    assert len(logs.lines(lab, run_id)) == 1
 
 
 @pytest.mark.parametrize("events", [(2,), (1, 3), (1, 2, 2)])

@@ -1,10 +1,6 @@
 """The live stream of a run."""
 
-import json
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
@@ -14,31 +10,8 @@ from backend.client import Client
 from backend.contracts.runs import AttemptEnd, RunCreate
 from tests.backend.events import batch, event, loss
 from tests.backend.marks import on_one_database
+from tests.backend.sse import Received, received
 from tests.claiming import claim
-
-
-@dataclass
-class Received:
-    id: int | None
-    kind: str
-    data: dict[str, Any]
-
-
-def received(lines: Iterator[str]) -> Iterator[Received]:
-    """The events of a stream, read as the standard says."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line.startswith(":"):
-            continue
-        if line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        elif "data" in fields:
-            number = fields.get("id")
-            yield Received(None if number is None else int(number), fields["event"], json.loads(fields["data"]))
-            fields = {}
-        else:
-            fields = {}
 
 
 def follow(http: httpx.Client, run_id: str, *, after: int | None = None) -> list[Received]:
@@ -135,5 +108,5 @@ def test_a_backend_that_ends_ends_its_streams(http: httpx.Client, app: FastAPI, 
     with http.stream("GET", f"/runs/{run_id}/events") as answer:
         events = received(answer.iter_lines())
         assert [next(events).kind for _ in range(2)] == ["state", "state"]
-        app.state.closing.set()
+        app.state.lab.hub.close()
         assert list(events) == []
