@@ -5,31 +5,20 @@
 ...     print(client.run(run.id).state)
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-import httpx
-from pydantic import BaseModel, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Any
 
 from backend.contracts.changes import RunChanges
 from backend.contracts.comparisons import Comparison
-from backend.contracts.datasets import Channels, DatasetCreate, DatasetRead, ImportReport
+from backend.contracts.datasets import Channels, DatasetCreate, DatasetRead
 from backend.contracts.estimates import Estimate, EstimateRequest
-from backend.contracts.live import EventStream, LiveEvent
+from backend.contracts.live import LiveEvent
 from backend.contracts.previews import ViewsPreview, ViewsRequest
-from backend.contracts.problems import Problem
 from backend.contracts.runs import (
     ArtifactRead,
-    AttemptEnd,
     CheckpointListed,
-    Claim,
-    ClaimRequest,
     EvaluateRequest,
-    EventBatch,
-    LeaseAnswer,
     LogLine,
     MetricSeries,
     QueueMove,
@@ -40,86 +29,21 @@ from backend.contracts.runs import (
     RunRead,
     SystemSample,
     Transition,
-    Wish,
-    WishAnswer,
 )
 from backend.contracts.studies import Preset, StudyCreate, StudyRead, StudyResults
 from backend.contracts.tokens import TokenCreate, TokenCreated, TokenRead
-from backend.contracts.workers import WorkerBeat, WorkerRead
+from backend.contracts.workers import WorkerRead
+from backend.transport import ApiError, BackendUnreachableError, Connection
+from backend.worker_client import WorkerClient
 
-_M = TypeVar("_M", bound=BaseModel)
+__all__ = ["ApiError", "BackendUnreachableError", "Client", "Connection"]
 _UPLOAD_CHUNK = 1 << 20
-_STREAM_SILENCE_SECONDS = 30.0
-"""The backend sends a sign of life every ten seconds."""
-_RECONNECT_SECONDS = 1.0
 
 
-class Connection(BaseSettings):
-    """Where the backend is and how to get in, from ``SIMCLR_LAB_*`` variables or ``.env``.
-
-    Without ``SIMCLR_LAB_TOKEN`` the token is read from the file ``token`` in the data directory.
+class Client(WorkerClient):
+    """What people and programs ask of the backend, and the worker's side. Every method raises ApiError or
+    BackendUnreachableError.
     """
-
-    model_config = SettingsConfigDict(
-        env_prefix="SIMCLR_LAB_", env_file=".env", extra="ignore", hide_input_in_errors=True
-    )
-
-    home: Path = Path(".simclr-lab")
-    api_port: int = 8000
-    api_url: str = ""
-    token: SecretStr = SecretStr("")
-
-    @property
-    def url(self) -> str:
-        """The backend's address, without a slash at the end."""
-        return (self.api_url or f"http://127.0.0.1:{self.api_port}").rstrip("/")
-
-    def find_token(self) -> str:
-        """The token. Raises FileNotFoundError where there is none: the backend makes it at its first start."""
-        return self.token.get_secret_value() or (self.home / "token").read_text().strip()
-
-
-class ApiError(Exception):
-    """The backend answered with an error; ``problem`` says what to do."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        fields = "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
-        super().__init__(f"{problem.title}: {fields or problem.detail}")
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self.problem.status
-
-
-class BackendUnreachableError(Exception):
-    """The backend did not answer: not started, restarting, or the network is down."""
-
-
-class Client:
-    """One connection to the backend. Every method raises ApiError or BackendUnreachableError."""
-
-    def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
-        self._http = httpx.Client(
-            base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=timeout, trust_env=False
-        )
-
-    @classmethod
-    def connect(cls, connection: Connection | None = None, *, timeout: float = 30.0) -> Self:
-        """A client for the backend that the settings name."""
-        connection = connection or Connection()
-        return cls(connection.url, connection.find_token(), timeout=timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     # Runs
 
@@ -334,93 +258,3 @@ class Client:
     def revoke_token(self, token_id: str) -> None:
         """Nobody gets in with it any more."""
         self._send("DELETE", f"/tokens/{token_id}")
-
-    # The worker's side
-
-    def claim_next(self, request: ClaimRequest) -> Claim | None:
-        """Take the lease on the first queued run that this worker can serve now; None: there is none.
-
-        ApiError 409: the backend does not know this worker (any more): beat first.
-        """
-        response = self._send("POST", "/worker/claim", json=request.model_dump(mode="json"))
-        return Claim.model_validate_json(response.content) if response.content else None
-
-    def wait_for_wish(self, run_id: str, attempt: int, known: Wish, *, seconds: float) -> Wish:
-        """What is wanted of a run, as soon as it is not ``known``, or after so many seconds. ApiError 409 as for events."""
-        params: dict[str, Any] = {"attempt": attempt, "known": known, "seconds": seconds}
-        path = f"/worker/runs/{run_id}/wish"
-        return self._model(WishAnswer, "GET", path, params=params, timeout=seconds + 10).wish
-
-    def post_events(self, run_id: str, batch: EventBatch) -> LeaseAnswer:
-        """Ship events and renew the lease. ApiError 409: the lease is lost, kill the training process."""
-        return self._model(LeaseAnswer, "POST", f"/worker/runs/{run_id}/events", json=batch.model_dump(mode="json"))
-
-    def upload_artifact(self, run_id: str, attempt: int, name: str, content: bytes) -> None:
-        """Store a file of a run. ApiError 409 as for events."""
-        self._send("PUT", f"/worker/runs/{run_id}/artifacts/{name}", params={"attempt": attempt}, content=content)
-
-    def end_attempt(self, run_id: str, end: AttemptEnd) -> RunRead:
-        """Report how an attempt ended. ApiError 409 as for events."""
-        return self._model(RunRead, "POST", f"/worker/runs/{run_id}/end", json=end.model_dump(mode="json"))
-
-    def beat(self, beat: WorkerBeat) -> None:
-        """Say that this worker is alive."""
-        self._send("POST", "/worker/beat", json=beat.model_dump(mode="json"))
-
-    def report_import(self, name: str, report: ImportReport) -> None:
-        """Report on an import. ApiError 404: the dataset was deleted, stop."""
-        self._send("POST", f"/worker/datasets/{name}/report", json=report.model_dump(mode="json"))
-
-    def post_preview(self, preview_id: str, preview: ViewsPreview) -> None:
-        """Answer a preview."""
-        self._send("POST", f"/worker/previews/{preview_id}", json=preview.model_dump(mode="json"))
-
-    # Transport
-
-    def _follow(self, path: str, after: int | None) -> Iterator[LiveEvent]:
-        stream, was_connected = EventStream(after), False
-        while True:
-            headers = {} if stream.last_id is None else {"Last-Event-ID": str(stream.last_id)}
-            try:
-                with self._http.stream("GET", path, headers=headers, timeout=_STREAM_SILENCE_SECONDS) as response:
-                    _raise_for_problem(response)
-                    was_connected = True
-                    for event in stream.read(response.iter_lines()):
-                        yield event
-                        if event.kind in {"ended", "deleted"}:
-                            return
-            except httpx.TransportError as error:
-                if not was_connected:
-                    raise BackendUnreachableError(f"{self._http.base_url} does not answer: {error}") from error
-            except ApiError as error:
-                if not was_connected or error.status < 500:
-                    raise
-            time.sleep(_RECONNECT_SECONDS)
-
-    def _model(self, model: type[_M], method: str, path: str, **options: Any) -> _M:
-        return model.model_validate_json(self._send(method, path, **options).content)
-
-    def _list(self, model: type[_M], path: str, params: dict[str, Any] | None = None) -> list[_M]:
-        items: list[Any] = self._send("GET", path, params=params).json()
-        return [model.model_validate(item) for item in items]
-
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
-            raise BackendUnreachableError(f"{self._http.base_url} does not answer: {error}") from error
-        _raise_for_problem(response)
-        return response
-
-
-def _raise_for_problem(response: httpx.Response) -> None:
-    if not response.is_success:
-        response.read()
-        raise ApiError(_problem(response))
-
-
-def _problem(response: httpx.Response) -> Problem:
-    try:
-        return Problem.model_validate_json(response.content)
-    except ValueError:
-        return Problem(title=response.reason_phrase, status=response.status_code, detail=response.text[:500])

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import event as database_events
 from sqlalchemy import insert
 
-from backend import client as client_module
+from backend import transport as client_module
 from backend import hub as hub_module
 from backend.api.app import create_app
 from backend.client import ApiError, BackendUnreachableError, Client
