@@ -34,15 +34,15 @@ def store(session: Session, run_id: str, sample: SystemSample, *, most: int) -> 
 
 def _crowded(rows: Sequence[tuple[int, datetime]], most: int) -> list[int]:
     """The ids of all but one row in each of ``most`` equal spans of time, and but the last row."""
-    begin, end = rows[0][1], rows[-1][1]
+    begin, end = min(time for _, time in rows), max(time for _, time in rows)
     span = max((end - begin) / (most - 1), timedelta.resolution)
     crowded: list[int] = []
-    taken = -1
+    taken: set[int] = set()
     for row_id, time in rows[:-1]:
         place = (time - begin) // span
-        if place == taken:
+        if place in taken:
             crowded.append(row_id)
-        taken = place
+        taken.add(place)
     return crowded
 
 
