@@ -12,11 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import event as database_events
 from sqlalchemy import insert
 
-from backend import transport as client_module
 from backend import hub as hub_module
+from backend import transport as client_module
 from backend.api.app import create_app
 from backend.client import ApiError, BackendUnreachableError, Client
 from backend.contracts.runs import AttemptEnd, RunCreate
@@ -110,7 +111,7 @@ def test_the_id_of_an_event_is_good_at_every_backend(backends: tuple[Backend, Ba
 @on_one_database
 def test_a_broker_that_dies_and_comes_back_interrupts_nothing(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "vk"
-    settings = settings.model_copy(update={"redis_url": f"redis+socket://{path}"})
+    settings = settings.model_copy(update={"redis_url": SecretStr(f"redis+socket://{path}")})
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(running_valkey(path))
         one, other = (stack.enter_context(running_backend(settings)) for _ in range(2))

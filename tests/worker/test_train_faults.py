@@ -17,7 +17,8 @@ from tests.worker.test_train import TIMED, metrics, summary
 from worker.event_log import read_events
 from worker.simclr.nets.model import SimCLR
 from worker.simclr.training.checkpoints import file_sha256
-from worker.train import NO_SPACE, TrainingProcess, main, registered_checkpoints
+from worker.train import main, registered_checkpoints
+from worker.training_process import NO_SPACE, TrainingProcess
 
 CONFIG = {"evaluation": {"knn_every_epochs": 0, "linear": False}}
 """12 steps with a checkpoint every 4."""
