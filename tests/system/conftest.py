@@ -54,8 +54,10 @@ def busyness() -> float:
 class RunningLab:
     """One data directory and its ports; may be started, stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """``settings``: more variables of its environment."""
         self.home = folder / "lab"
+        self._settings = settings
         self.log = folder / "up.log"
         self.api_port, self.ui_port = free_ports(2)
         self.up: subprocess.Popen[bytes] | None = None
@@ -72,6 +74,7 @@ class RunningLab:
             "SIMCLR_LAB_LEASE_SECONDS": str(LEASE_SECONDS),
             "SIMCLR_LAB_MAX_ATTEMPTS": "10",
             "OMP_NUM_THREADS": "1",
+            **self._settings,
         }
 
     def start(self) -> float:

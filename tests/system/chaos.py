@@ -1,0 +1,369 @@
+"""A lab in which everything goes wrong: ``python -m tests.system.chaos --seeds 20 --database both`` prints a table.
+
+A seeded generator chooses faults and their times; real processes are killed, stopped and cut off while runs train.
+At the end every run must have the numbers of an undisturbed one (``tests.system.outcome``). Exit code 1: one has not.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import sched
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import redis
+
+from backend.client import ApiError, BackendUnreachableError
+from backend.contracts.config import ExperimentConfig
+from backend.contracts.runs import ENDED
+from backend.contracts.tasks import RUNS_QUEUE, embedded_broker_socket, embedded_broker_url
+from backend.queue import Broker
+from tests.postgres import PostgresServer
+from tests.system.conftest import (
+    LEASE_SECONDS,
+    ROOT,
+    RunningLab,
+    busyness,
+    import_tiny,
+    tiny_config,
+    wait_until,
+    write_images,
+)
+from tests.system.outcome import Numbers, numbers, problems
+
+RUNS = 16
+EPOCHS = 60
+TRAINING_SEEDS = 3
+"""Runs are of so many configs, so that one whose numbers went to another run is seen."""
+MORE_WORKERS = 2
+MORE_FAULTS = 6
+"""At random, after one of each kind."""
+PAUSE_SECONDS = (0.3, 2.5)
+STALL_SECONDS = 10.0
+FREEZE_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 4)
+RETRY_SECONDS = 0.2
+NO_VICTIM_SECONDS = 60.0
+END_SECONDS = 120.0
+
+
+class NoVictimError(Exception):
+    """There is nothing at this moment that the fault could hit."""
+
+
+Undo = Callable[[], object]
+
+
+class Chaos:
+    """Faults that happen to a lab, in an order and at times that follow from the seed."""
+
+    def __init__(self, lab: RunningLab, server: PostgresServer | None, run_ids: Sequence[str], seed: int) -> None:
+        self._lab, self._server, self._run_ids = lab, server, run_ids
+        self._random = random.Random(seed)
+        self._schedule = sched.scheduler(time.monotonic, time.sleep)
+        self._undone = contextlib.ExitStack()
+        self._started = time.monotonic()
+        self.log: list[str] = []
+        self.happened: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Let every kind happen at least once, and undo what is to be undone. Blocks until all is over."""
+        plan = [*FAULTS, *self._random.choices(list(FAULTS), k=MORE_FAULTS)]
+        self._random.shuffle(plan)
+        self._started = time.monotonic()
+        at = 0.0
+        for kind in plan:
+            at += self._random.uniform(*PAUSE_SECONDS)
+            self._schedule.enter(at, 1, self._strike, (kind, at + NO_VICTIM_SECONDS * busyness()))
+        with self._undone:
+            self._schedule.run()
+
+    def _strike(self, kind: str, latest: float) -> None:
+        elapsed = time.monotonic() - self._started
+        try:
+            what = FAULTS[kind](self)
+        except (NoVictimError, psutil.NoSuchProcess, redis.ConnectionError):
+            assert elapsed < latest, f"nothing to hit for '{kind}': all runs have ended, or no training starts"
+            self._schedule.enter(RETRY_SECONDS, 1, self._strike, (kind, latest))
+            return
+        self.happened[kind] += 1
+        self.log.append(f"{elapsed:6.1f} s  {kind}: {what}")
+
+    def _undo_after(self, seconds: float, undo: Undo) -> None:
+        """Undo it then, or earlier where the chaos ends in an error; so it must do no harm twice."""
+        self._undone.callback(undo)
+        self._schedule.enter(seconds, 0, undo)
+
+    # What there is to hit
+
+    def _trainer(self) -> psutil.Process:
+        trainers = [process for process in self._lab.processes() if "worker.train" in process.cmdline()]
+        if not trainers:
+            raise NoVictimError
+        return self._random.choice(sorted(trainers, key=lambda process: process.pid))
+
+    def _supervisor(self) -> psutil.Process:
+        return _parent(self._trainer())
+
+    def _worker(self) -> psutil.Process:
+        return _parent(self._supervisor())
+
+    def _broker(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(embedded_broker_socket(self._lab.home)))
+
+    # Faults: each returns what it has hit
+
+    def kill_trainer(self) -> str:
+        return _kill(self._trainer())
+
+    def kill_pool_process(self) -> str:
+        return _kill(self._supervisor())
+
+    def kill_worker(self) -> str:
+        return _kill(self._worker())
+
+    def drain_worker(self) -> str:
+        worker = self._worker()
+        worker.terminate()
+        return f"process {worker.pid}"
+
+    def freeze(self) -> str:
+        """Stop a supervisor and its training process until their lease is over for long; then they go on."""
+        trainer = self._trainer()
+        frozen = [_parent(trainer), trainer]
+        for process in frozen:
+            process.suspend()
+        seconds = self._random.uniform(*FREEZE_SECONDS)
+        self._undo_after(seconds, lambda: _let_go_on(frozen[::-1]))
+        return f"processes {[process.pid for process in frozen]} for {seconds:.1f} s"
+
+    def empty_broker(self) -> str:
+        with self._broker() as broker:
+            waiting = broker.llen(RUNS_QUEUE)
+            broker.flushall()
+        return f"{waiting} messages"
+
+    def lose_broker(self) -> str:
+        """Kill it, and what it had on disk is gone as well."""
+        server = self._lab.broker()
+        shutil.rmtree(self._lab.home / "valkey" / "appendonlydir")
+        return _kill(server)
+
+    def double_messages(self) -> str:
+        with self._broker() as broker:
+            waiting: list[bytes] = broker.lrange(RUNS_QUEUE, 0, -1)
+            if waiting:
+                broker.lpush(RUNS_QUEUE, *waiting)
+        sender = Broker(embedded_broker_url(self._lab.home))
+        for run_id in self._run_ids:
+            sender.send_run(run_id)
+        sender.close()
+        return f"{len(waiting)} messages twice, and one for every run"
+
+    def kill_backend(self) -> str:
+        return _kill(self._lab.process("backend.main"))
+
+    def stall_database(self) -> str:
+        """It does not answer for ten seconds: PostgreSQL's processes are stopped, SQLite is locked."""
+        if self._server is None:
+            connection = sqlite3.connect(self._lab.home / "simclr-lab.db", timeout=30, isolation_level=None)
+            connection.execute("BEGIN EXCLUSIVE")
+            self._undo_after(STALL_SECONDS, connection.close)
+        else:
+            processes = self._server.processes()
+            for process in processes:
+                process.suspend()
+            self._undo_after(STALL_SECONDS, lambda: _let_go_on(processes))
+        return f"{STALL_SECONDS:g} s"
+
+
+FAULTS: dict[str, Callable[[Chaos], str]] = {
+    "trainer killed": Chaos.kill_trainer,
+    "pool process killed": Chaos.kill_pool_process,
+    "worker killed": Chaos.kill_worker,
+    "worker drained": Chaos.drain_worker,
+    "frozen past its lease": Chaos.freeze,
+    "broker emptied": Chaos.empty_broker,
+    "broker lost": Chaos.lose_broker,
+    "messages doubled": Chaos.double_messages,
+    "backend killed": Chaos.kill_backend,
+    "database stalled": Chaos.stall_database,
+}
+
+
+def _parent(process: psutil.Process) -> psutil.Process:
+    parent = process.parent()
+    if parent is None or "backend.respawn" in parent.cmdline():
+        raise NoVictimError
+    return parent
+
+
+def _kill(process: psutil.Process) -> str:
+    process.kill()
+    return f"process {process.pid}"
+
+
+def _let_go_on(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
+@dataclass
+class Result:
+    """What became of one seed."""
+
+    seed: int
+    database: str
+    runs: int
+    attempts: int = 0
+    seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    story: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Everything that is needed to look into a failure."""
+        lines = [f"seed {self.seed} on {self.database}: {self.attempts} attempts, {self.seconds:.0f} s", *self.problems]
+        return "\n".join([*lines, "faults:", *self.story])
+
+
+def configs() -> list[ExperimentConfig]:
+    """The configs that the runs take in turn."""
+    config = tiny_config(epochs=EPOCHS)
+    return [
+        config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+        for seed in range(TRAINING_SEEDS)
+    ]
+
+
+def undisturbed(folder: Path) -> dict[int, Numbers]:
+    """The numbers of each config, by its training seed, from a lab that nobody disturbs."""
+    with _running_lab(folder) as lab:
+        ids = [lab.launch(config) for config in configs()]
+        runs = [lab.wait_for_end(run_id) for run_id in ids]
+        for run in runs:
+            assert (run.state, run.attempts) == ("succeeded", 1), run.error
+        return {run.config.training.seed: numbers(lab, run) for run in runs}
+
+
+def survive(
+    seed: int, server: PostgresServer | None, folder: Path, expected: dict[int, Numbers], *, runs: int = RUNS
+) -> Result:
+    """Let one seed happen to a lab of its own, on PostgreSQL where there is a server, and judge what is left."""
+    result = Result(seed, "SQLite" if server is None else "PostgreSQL", runs)
+    settings = {"SIMCLR_LAB_MAX_ATTEMPTS": "1000"}
+    if server is not None:
+        settings["SIMCLR_LAB_DATABASE_URL"] = server.create(f"chaos_{seed}")
+    with _running_lab(folder, **settings) as lab, _more_workers(lab, folder):
+        started = time.monotonic()
+        ids = [lab.launch(config) for config, _ in zip(configs() * runs, range(runs), strict=False)]
+        chaos = Chaos(lab, server, ids, seed)
+        chaos.run()
+        ended = _have_ended(lab)
+        with contextlib.suppress(AssertionError):  # those that have not are named as problems
+            wait_until(ended, "every run has ended", seconds=END_SECONDS * busyness())
+        result.seconds = time.monotonic() - started
+        result.faults, result.story = chaos.happened, chaos.log
+        result.attempts = sum(run.attempts for run in lab.client.runs().items)
+        result.problems = problems(lab, ids, expected)
+    result.problems += [f"left behind: {process}" for process in lab.processes()]
+    return result
+
+
+def _have_ended(lab: RunningLab) -> Callable[[], bool]:
+    def ended() -> bool:
+        try:
+            return all(run.state in ENDED for run in lab.client.runs().items)
+        except (BackendUnreachableError, ApiError):
+            return False
+
+    return ended
+
+
+@contextmanager
+def _running_lab(folder: Path, **settings: str) -> Iterator[RunningLab]:
+    """A lab with the dataset ``tiny``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lab = RunningLab(folder, **settings)
+    try:
+        lab.start()
+        import_tiny(lab, write_images(folder / "tiny"))
+        yield lab
+    finally:
+        lab.stop()
+
+
+@contextmanager
+def _more_workers(lab: RunningLab, folder: Path) -> Iterator[None]:
+    """Workers beside the lab's own, each started again when it dies."""
+    respawn = [sys.executable, "-m", "backend.respawn", "celery", "--quiet", "-A", "worker.app", "worker"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with contextlib.ExitStack() as stack:
+        for number in range(MORE_WORKERS):
+            log = stack.enter_context((folder / f"worker-{number}.log").open("wb"))
+            worker = subprocess.Popen(
+                [*respawn, "-Q", RUNS_QUEUE, "-c", "1", "-n", f"more-{number}@%h", "-l", "INFO"],
+                cwd=ROOT,
+                env={**lab.environment, "PATH": path},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            stack.callback(worker.wait)
+            stack.callback(worker.terminate)
+        yield
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Let many seeds happen and print a table. Returns the exit code: 1 where a run has not survived."""
+    parser = argparse.ArgumentParser(prog="python -m tests.system.chaos", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from --first on")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--runs", type=int, default=RUNS, help="how many of them train in each seed")
+    args = parser.parse_args(argv)
+    folder = Path(tempfile.mkdtemp(prefix="simclr-chaos-"))
+    expected = undisturbed(folder / "undisturbed")
+    print(f"| seed | database | {' | '.join(FAULTS)} | runs | attempts | seconds | result |")
+    print(f"|{'---|' * (len(FAULTS) + 6)}")
+    failed: list[Result] = []
+    with contextlib.ExitStack() as stack:
+        servers: list[PostgresServer | None] = [None] if args.database != "postgresql" else []
+        if args.database != "sqlite":
+            servers.append(stack.enter_context(PostgresServer.started()))
+        for seed in range(args.first, args.first + args.seeds):
+            for server in servers:
+                place = folder / f"{seed}-{'sqlite' if server is None else 'postgresql'}"
+                result = survive(seed, server, place, expected, runs=args.runs)
+                faults = " | ".join(str(result.faults[kind]) for kind in FAULTS)
+                verdict = f"FAILED, see {place}" if result.problems else "all as undisturbed"
+                print(
+                    f"| {seed} | {result.database} | {faults} | {result.runs} | {result.attempts} "
+                    f"| {result.seconds:.0f} | {verdict} |",
+                    flush=True,
+                )
+                if result.problems:
+                    (place / "story.txt").write_text(str(result))
+                    failed.append(result)
+                else:
+                    shutil.rmtree(place)
+    for result in failed:
+        print(f"\n{result}", file=sys.stderr)
+    if not failed:
+        shutil.rmtree(folder)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
