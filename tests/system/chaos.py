@@ -10,13 +10,12 @@ import os
 import random
 import sched
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +26,9 @@ import redis
 from backend.client import ApiError, BackendUnreachableError
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import ENDED
-from backend.contracts.tasks import RUNS_QUEUE, embedded_broker_socket, embedded_broker_url
-from backend.queue import Broker
+from backend.contracts.tasks import RUNS_QUEUE
 from tests.postgres import PostgresServer
 from tests.system.conftest import (
-    LEASE_SECONDS,
     ROOT,
     RunningLab,
     busyness,
@@ -40,6 +37,7 @@ from tests.system.conftest import (
     wait_until,
     write_images,
 )
+from tests.system.faults import FAULTS, Faults, NoVictimError
 from tests.system.outcome import Numbers, numbers, problems
 
 RUNS = 16
@@ -49,28 +47,17 @@ TRAINING_SEEDS = 3
 MORE_WORKERS = 2
 MORE_FAULTS = 6
 PAUSE_SECONDS = (0.3, 2.5)
-STALL_SECONDS = 10.0
-FREEZE_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 4)
 RETRY_SECONDS = 0.2
 NO_VICTIM_SECONDS = 60.0
 END_SECONDS = 120.0
 
 
-class NoVictimError(Exception):
-    """There is nothing at this moment that the fault could hit."""
-
-
-Undo = Callable[[], object]
-
-
 class Chaos:
     """Faults that happen to a lab, in an order and at times that follow from the seed."""
 
-    def __init__(
-        self, lab: RunningLab, server: PostgresServer | None, run_ids: Sequence[str], seed: int, more_faults: int
-    ) -> None:
-        self._lab, self._server, self._run_ids = lab, server, run_ids
+    def __init__(self, lab: RunningLab, server: PostgresServer | None, seed: int, more_faults: int) -> None:
         self._random = random.Random(seed)
+        self._faults = Faults(lab, server, self._random, self._undo_after)
         self._plan = [*FAULTS, *self._random.choices(list(FAULTS), k=more_faults)]
         self._random.shuffle(self._plan)
         self._schedule = sched.scheduler(time.monotonic, time.sleep)
@@ -92,7 +79,7 @@ class Chaos:
     def _strike(self, kind: str, latest: float) -> None:
         elapsed = time.monotonic() - self._started
         try:
-            what = FAULTS[kind](self)
+            what = FAULTS[kind](self._faults)
         except (NoVictimError, psutil.NoSuchProcess, redis.ConnectionError):
             assert elapsed < latest, f"nothing to hit for '{kind}': all runs have ended, or no training starts"
             self._schedule.enter(RETRY_SECONDS, 1, self._strike, (kind, latest))
@@ -100,133 +87,10 @@ class Chaos:
         self.happened[kind] += 1
         self.log.append(f"{elapsed:6.1f} s  {kind}: {what}")
 
-    def _undo_after(self, seconds: float, undo: Undo) -> None:
+    def _undo_after(self, seconds: float, undo: Callable[[], object]) -> None:
         """Undo it then, or earlier where the chaos ends in an error; so it must do no harm twice."""
         self._undone.callback(undo)
         self._schedule.enter(seconds, 0, undo)
-
-    # What there is to hit
-
-    def _one_of(self, word: str) -> psutil.Process:
-        """A process whose command holds this word."""
-        found = [process for process in self._lab.processes() if word in process.cmdline() and not _respawns(process)]
-        if not found:
-            raise NoVictimError
-        return self._random.choice(sorted(found, key=lambda process: process.pid))
-
-    def _trainer(self) -> psutil.Process:
-        return self._one_of("worker.train")
-
-    def _supervisor(self) -> psutil.Process:
-        return _parent(self._trainer())
-
-    def _worker(self) -> psutil.Process:
-        return _parent(self._supervisor())
-
-    def _broker(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(embedded_broker_socket(self._lab.home)))
-
-    # Faults: each returns what it has hit
-
-    def kill_trainer(self) -> str:
-        return _kill(self._trainer())
-
-    def kill_pool_process(self) -> str:
-        return _kill(self._supervisor())
-
-    def kill_worker(self) -> str:
-        return _kill(self._worker())
-
-    def drain_worker(self) -> str:
-        worker = self._worker()
-        worker.terminate()
-        return f"process {worker.pid}"
-
-    def freeze(self) -> str:
-        """Stop a supervisor and its training process until their lease is over for long; then they go on."""
-        trainer = self._trainer()
-        frozen = [_parent(trainer), trainer]
-        for process in frozen:
-            process.suspend()
-        seconds = self._random.uniform(*FREEZE_SECONDS)
-        self._undo_after(seconds, lambda: _let_go_on(frozen[::-1]))
-        return f"processes {[process.pid for process in frozen]} for {seconds:.1f} s"
-
-    def empty_broker(self) -> str:
-        with self._broker() as broker:
-            waiting = broker.llen(RUNS_QUEUE)
-            broker.flushall()
-        return f"{waiting} messages"
-
-    def lose_broker(self) -> str:
-        """Kill it, and what it had on disk is gone as well."""
-        with self._broker() as broker:
-            server = psutil.Process(broker.info("server")["process_id"])
-        shutil.rmtree(self._lab.home / "valkey" / "appendonlydir")
-        return _kill(server)
-
-    def double_messages(self) -> str:
-        with self._broker() as broker:
-            waiting: list[bytes] = broker.lrange(RUNS_QUEUE, 0, -1)
-            if waiting:
-                broker.lpush(RUNS_QUEUE, *waiting)
-        sender = Broker(embedded_broker_url(self._lab.home))
-        for run_id in self._run_ids:
-            sender.send_run(run_id)
-        sender.close()
-        return f"{len(waiting)} messages twice, and one for every run"
-
-    def kill_backend(self) -> str:
-        return _kill(self._one_of("backend.main"))
-
-    def stall_database(self) -> str:
-        """It does not answer for ten seconds: PostgreSQL's processes are stopped, SQLite is locked."""
-        if self._server is None:
-            connection = sqlite3.connect(self._lab.home / "simclr-lab.db", timeout=30, isolation_level=None)
-            connection.execute("BEGIN EXCLUSIVE")
-            self._undo_after(STALL_SECONDS, connection.close)
-        else:
-            processes = self._server.processes()
-            for process in processes:
-                process.suspend()
-            self._undo_after(STALL_SECONDS, lambda: _let_go_on(processes))
-        return f"{STALL_SECONDS:g} s"
-
-
-FAULTS: dict[str, Callable[[Chaos], str]] = {
-    "trainer killed": Chaos.kill_trainer,
-    "pool process killed": Chaos.kill_pool_process,
-    "worker killed": Chaos.kill_worker,
-    "worker drained": Chaos.drain_worker,
-    "frozen past its lease": Chaos.freeze,
-    "broker emptied": Chaos.empty_broker,
-    "broker lost": Chaos.lose_broker,
-    "messages doubled": Chaos.double_messages,
-    "backend killed": Chaos.kill_backend,
-    "database stalled": Chaos.stall_database,
-}
-
-
-def _parent(process: psutil.Process) -> psutil.Process:
-    parent = process.parent()
-    if parent is None or _respawns(parent):
-        raise NoVictimError
-    return parent
-
-
-def _respawns(process: psutil.Process) -> bool:
-    return "backend.respawn" in process.cmdline()
-
-
-def _kill(process: psutil.Process) -> str:
-    process.kill()
-    return f"process {process.pid}"
-
-
-def _let_go_on(processes: Sequence[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.resume()
 
 
 @dataclass
@@ -259,7 +123,7 @@ def configs() -> list[ExperimentConfig]:
 
 def undisturbed(folder: Path) -> dict[int, Numbers]:
     """The numbers of each config, by its training seed, from a lab that nobody disturbs."""
-    with _running_lab(folder) as lab:
+    with running_lab(folder) as lab:
         ids = [lab.launch(config) for config in configs()]
         runs = [lab.wait_for_end(run_id) for run_id in ids]
         for run in runs:
@@ -284,10 +148,10 @@ def survive(
     settings = {"SIMCLR_LAB_MAX_ATTEMPTS": "1000"}
     if server is not None:
         settings["SIMCLR_LAB_DATABASE_URL"] = server.create(f"chaos_{seed}")
-    with _running_lab(folder, **settings) as lab, _more_workers(lab, folder):
+    with running_lab(folder, **settings) as lab, more_workers(lab, folder, MORE_WORKERS):
         started = time.monotonic()
         ids = [lab.launch(config) for config, _ in zip(configs() * runs, range(runs), strict=False)]
-        chaos = Chaos(lab, server, ids, seed, more_faults)
+        chaos = Chaos(lab, server, seed, more_faults)
         try:
             chaos.run()
             wait_until(_have_ended(lab), "every run has ended", seconds=END_SECONDS * busyness())
@@ -312,7 +176,7 @@ def _have_ended(lab: RunningLab) -> Callable[[], bool]:
 
 
 @contextmanager
-def _running_lab(folder: Path, **settings: str) -> Iterator[RunningLab]:
+def running_lab(folder: Path, **settings: str) -> Iterator[RunningLab]:
     """A lab with the dataset ``tiny``."""
     folder.mkdir(parents=True, exist_ok=True)
     lab = RunningLab(folder, **settings)
@@ -325,12 +189,12 @@ def _running_lab(folder: Path, **settings: str) -> Iterator[RunningLab]:
 
 
 @contextmanager
-def _more_workers(lab: RunningLab, folder: Path) -> Iterator[None]:
-    """Workers beside the lab's own, each started again when it dies."""
+def more_workers(lab: RunningLab, folder: Path, count: int) -> Iterator[None]:
+    """Workers beside the lab's own, each started again when it dies; their logs lie in ``folder``."""
     respawn = [sys.executable, "-m", "backend.respawn", "celery", "--quiet", "-A", "worker.app", "worker"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with contextlib.ExitStack() as stack:
-        for number in range(MORE_WORKERS):
+        for number in range(count):
             log = stack.enter_context((folder / f"worker-{number}.log").open("wb"))
             worker = subprocess.Popen(
                 [*respawn, "-Q", RUNS_QUEUE, "-c", "1", "-n", f"more-{number}@%h", "-l", "INFO"],

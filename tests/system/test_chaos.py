@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import PostgresServer
-from tests.system.chaos import FAULTS, survive, undisturbed
+from tests.system.chaos import survive, undisturbed
+from tests.system.faults import FAULTS
 from tests.system.outcome import Numbers
 
 RUNS = 10
