@@ -6,6 +6,7 @@ At the end every run must have the numbers of an undisturbed one (``tests.system
 
 import argparse
 import contextlib
+import itertools
 import os
 import random
 import sched
@@ -101,10 +102,27 @@ class Result:
     database: str
     runs: int
     attempts: int = 0
+    refused: int = 0
+    """Attempts that learned from the backend that they were stale."""
     seconds: float = 0.0
     happened: Counter[str] = field(default_factory=Counter)
     story: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def row(self, verdict: str) -> str:
+        """A line of the table."""
+        faults = [self.happened[kind] for kind in FAULTS]
+        cells = [
+            self.seed,
+            self.database,
+            *faults,
+            self.runs,
+            self.attempts,
+            self.refused,
+            f"{self.seconds:.0f}",
+            verdict,
+        ]
+        return f"| {' | '.join(map(str, cells))} |"
 
     def __str__(self) -> str:
         """Everything that is needed to look into a failure."""
@@ -152,15 +170,17 @@ def survive(
         started = time.monotonic()
         ids = [lab.launch(config) for config, _ in zip(configs() * runs, range(runs), strict=False)]
         chaos = Chaos(lab, server, seed, more_faults)
+        result.happened, result.story = chaos.happened, chaos.log
         try:
             chaos.run()
-            wait_until(_have_ended(lab), "every run has ended", seconds=END_SECONDS * busyness())
-        except AssertionError as error:
-            result.problems.append(str(error))
+            with contextlib.suppress(AssertionError):  # a run that has not ended is named below
+                wait_until(_have_ended(lab), "every run has ended", seconds=END_SECONDS * busyness())
+            result.attempts = sum(run.attempts for run in lab.client.runs().items)
+            result.problems = problems(lab, ids, expected)
+        except (AssertionError, ApiError, BackendUnreachableError) as error:
+            result.problems.append(f"{type(error).__name__}: {error}")
         result.seconds = time.monotonic() - started
-        result.happened, result.story = chaos.happened, chaos.log
-        result.attempts = sum(run.attempts for run in lab.client.runs().items)
-        result.problems += problems(lab, ids, expected)
+    result.refused = sum(log.read_text().count("lost the lease") for log in folder.glob("*.log"))
     result.problems += [f"left behind: {process}" for process in lab.processes()]
     return result
 
@@ -219,29 +239,22 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="simclr-chaos-"))
     expected = undisturbed(folder / "undisturbed")
-    print(f"| seed | database | {' | '.join(FAULTS)} | runs | attempts | seconds | result |")
-    print(f"|{'---|' * (len(FAULTS) + 6)}")
+    columns = ["seed", "database", *FAULTS, "runs", "attempts", "stale", "seconds", "result"]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
     failed: list[Result] = []
     with contextlib.ExitStack() as stack:
         servers: list[PostgresServer | None] = [None] if args.database != "postgresql" else []
         if args.database != "sqlite":
             servers.append(stack.enter_context(PostgresServer.started()))
-        for seed in range(args.first, args.first + args.seeds):
-            for server in servers:
-                place = folder / f"{seed}-{'sqlite' if server is None else 'postgresql'}"
-                result = survive(seed, server, place, expected, runs=args.runs)
-                faults = " | ".join(str(result.happened[kind]) for kind in FAULTS)
-                verdict = f"FAILED, see {place}" if result.problems else "all as undisturbed"
-                print(
-                    f"| {seed} | {result.database} | {faults} | {result.runs} | {result.attempts} "
-                    f"| {result.seconds:.0f} | {verdict} |",
-                    flush=True,
-                )
-                if result.problems:
-                    (place / "story.txt").write_text(str(result))
-                    failed.append(result)
-                else:
-                    shutil.rmtree(place)
+        for seed, server in itertools.product(range(args.first, args.first + args.seeds), servers):
+            place = folder / f"{seed}-{'sqlite' if server is None else 'postgresql'}"
+            result = survive(seed, server, place, expected, runs=args.runs)
+            print(result.row(f"FAILED, see {place}" if result.problems else "all as undisturbed"), flush=True)
+            if result.problems:
+                (place / "story.txt").write_text(str(result))
+                failed.append(result)
+            else:
+                shutil.rmtree(place)
     for result in failed:
         print(f"\n{result}", file=sys.stderr)
     if not failed:
