@@ -141,7 +141,7 @@ def configs() -> list[ExperimentConfig]:
 
 def undisturbed(folder: Path) -> dict[int, Numbers]:
     """The numbers of each config, by its training seed, from a lab that nobody disturbs."""
-    with running_lab(folder) as lab:
+    with running_lab(folder, SIMCLR_LAB_LEASE_SECONDS="60") as lab:
         ids = [lab.launch(config) for config in configs()]
         runs = [lab.wait_for_end(run_id) for run_id in ids]
         for run in runs:
