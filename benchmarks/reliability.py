@@ -26,8 +26,8 @@ from backend.contracts.config import ExperimentConfig
 from backend.contracts.events import ProgressEvent
 from backend.contracts.runs import ENDED, RunCreate
 from benchmarks.machine import describe
-from tests.system.chaos import more_workers, running_lab
-from tests.system.conftest import RunningLab, tiny_config
+from tests.system.chaos import running_lab
+from tests.system.conftest import RunningLab, more_workers, tiny_config
 from tests.system.faults import Faults, NoVictimError
 from worker.event_log import read_events
 
@@ -197,14 +197,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="three stops and one fault: only shows that it runs")
     args = parser.parse_args(argv)
     settings = {"SIMCLR_LAB_MAX_ATTEMPTS": "1000", "SIMCLR_LAB_LEASE_SECONDS": f"{args.lease:g}"}
-    with tempfile.TemporaryDirectory(prefix="simclr-reliability-") as folder:
-        place = Path(folder)
-        with running_lab(place, **settings) as lab, more_workers(lab, place, WORKERS - 1):
-            print(f"{datetime.now(UTC):%Y-%m-%d}, {describe(torch.device('cpu'), 'fp32')}; a lease of {args.lease:g} s")
-            bench = Bench(lab, args.seed)
-            measure_stops(bench, 3 if args.smoke else args.stops)
-            faults = dict([*RECOVERIES.items()][:1]) if args.smoke else RECOVERIES
-            measure_recoveries(bench, 1 if args.smoke else args.repeats, faults)
+    with (
+        tempfile.TemporaryDirectory(prefix="simclr-reliability-") as folder,
+        running_lab(Path(folder), **settings) as lab,
+        more_workers(lab, WORKERS - 1),
+    ):
+        print(f"{datetime.now(UTC):%Y-%m-%d}, {describe(torch.device('cpu'), 'fp32')}; a lease of {args.lease:g} s")
+        bench = Bench(lab, args.seed)
+        measure_stops(bench, 3 if args.smoke else args.stops)
+        faults = dict([*RECOVERIES.items()][:1]) if args.smoke else RECOVERIES
+        measure_recoveries(bench, 1 if args.smoke else args.repeats, faults)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ At the end every run must have the numbers of an undisturbed one (``tests.system
 import argparse
 import contextlib
 import itertools
-import os
 import random
 import sched
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,13 +25,12 @@ import redis
 from backend.client import ApiError, BackendUnreachableError
 from backend.contracts.config import ExperimentConfig
 from backend.contracts.runs import ENDED
-from backend.contracts.tasks import RUNS_QUEUE
 from tests.postgres import PostgresServer
 from tests.system.conftest import (
-    ROOT,
     RunningLab,
     busyness,
     import_tiny,
+    more_workers,
     tiny_config,
     wait_until,
     write_images,
@@ -166,7 +163,7 @@ def survive(
     settings = {"SIMCLR_LAB_MAX_ATTEMPTS": "1000"}
     if server is not None:
         settings["SIMCLR_LAB_DATABASE_URL"] = server.create(f"chaos_{seed}")
-    with running_lab(folder, **settings) as lab, more_workers(lab, folder, MORE_WORKERS):
+    with running_lab(folder, **settings) as lab, more_workers(lab, MORE_WORKERS):
         started = time.monotonic()
         ids = [lab.launch(config) for config, _ in zip(configs() * runs, range(runs), strict=False)]
         chaos = Chaos(lab, server, seed, more_faults)
@@ -206,27 +203,6 @@ def running_lab(folder: Path, **settings: str) -> Iterator[RunningLab]:
         yield lab
     finally:
         lab.stop()
-
-
-@contextmanager
-def more_workers(lab: RunningLab, folder: Path, count: int) -> Iterator[None]:
-    """Workers beside the lab's own, each started again when it dies; their logs lie in ``folder``."""
-    respawn = [sys.executable, "-m", "backend.respawn", "celery", "--quiet", "-A", "worker.app", "worker"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with contextlib.ExitStack() as stack:
-        for number in range(count):
-            log = stack.enter_context((folder / f"worker-{number}.log").open("wb"))
-            worker = subprocess.Popen(
-                [*respawn, "-Q", RUNS_QUEUE, "-c", "1", "-n", f"more-{number}@%h", "-l", "INFO"],
-                cwd=ROOT,
-                env={**lab.environment, "PATH": path},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            stack.callback(worker.wait)
-            stack.callback(worker.terminate)
-        yield
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -101,7 +101,7 @@ class Faults:
         begun = [folder.name for folder in (self._lab.home / "runs").iterdir()]
         sender = Broker(embedded_broker_url(self._lab.home))
         for run_id in begun:
-            sender.send_run(run_id)
+            sender.send_hint(run_id)
         sender.close()
         return f"{len(waiting)} that wait, and those of {len(begun)} runs that have begun or ended"
 
