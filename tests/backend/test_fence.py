@@ -26,7 +26,12 @@ def run_id(lab: Lab) -> str:
     run_id = runs.launch(lab, RunCreate()).id
     with lab.database.write() as session:
         session.execute(
-            update(Run).values(state="running", attempts=CURRENT, lease_expires_at=utc_now() + timedelta(minutes=1))
+            update(Run).values(
+                state="running",
+                attempts=CURRENT,
+                worker_id="worker-2",
+                lease_expires_at=utc_now() + timedelta(minutes=1),
+            )
         )
     return run_id
 
