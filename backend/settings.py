@@ -54,7 +54,9 @@ class Settings(BaseSettings):
     failures_per_minute: int = Field(default=20, ge=1, description="Wrong tokens from one address.")
     body_seconds: float = Field(default=60.0, gt=0, description="A JSON body comes within; a file pauses no longer.")
     lease_seconds: float = Field(default=15.0, gt=0, description="A run whose worker is silent for so long goes back.")
-    max_attempts: int = Field(default=3, ge=1, description="Crashed or lost attempts after which a run has failed.")
+    max_attempts: int = Field(
+        default=3, ge=1, description="After so many crashed or lost attempts without a new checkpoint a run has failed."
+    )
     reconcile_seconds: float = Field(default=1.0, gt=0, description="Pause of the reconcile loop.")
     min_free_bytes: int = Field(default=GIBIBYTE, ge=0, description="A worker with less free disk is given no run.")
     import_silence_seconds: float = Field(default=60.0, gt=0, description="An import silent for so long is sent again.")

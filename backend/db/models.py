@@ -79,7 +79,7 @@ class Run(Base):
     remedy: Mapped[dict[str, Any] | None]  # changes with which it is expected to go on
     environment: Mapped[dict[str, Any] | None]  # of the last attempt
     attempts: Mapped[int]
-    failures: Mapped[int]  # attempts crashed or lost since the launch or the last resume
+    failures: Mapped[int]  # attempts crashed or lost since the launch, the last checkpoint or the last resume
     last_seq: Mapped[int]  # of the current attempt
     output_end: Mapped[int]  # bytes of the current attempt's output that the journal holds
     worker_id: Mapped[str | None]

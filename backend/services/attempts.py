@@ -133,8 +133,8 @@ def _after_crash(
     if failures < lab.settings.max_attempts:
         reason = f"{what.lower()} ({failures} of {lab.settings.max_attempts} times)"
         return _moved(session, run, "queued", actor, reason, failures=failures)
-    times = "once" if failures == 1 else f"{failures} times"
-    message = f"{what} at attempt {run.attempts}; attempts were lost {times}, the most that is tried."
+    times = "once" if failures == 1 else f"{failures} times in a row"
+    message = f"{what} at attempt {run.attempts}; {times} without a new checkpoint, the most that is tried."
     if error:
         message += f" The last one: {error}"
     message += " See the end of the log for the cause; Resume goes on from the newest checkpoint."

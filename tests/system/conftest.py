@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,10 @@ def busyness() -> float:
 class RunningLab:
     """One data directory and its ports; may be started, stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """``settings``: more variables of its environment."""
         self.home = folder / "lab"
+        self._settings = settings
         self.log = folder / "up.log"
         self.api_port, self.ui_port = free_ports(2)
         self.up: subprocess.Popen[bytes] | None = None
@@ -72,6 +75,7 @@ class RunningLab:
             "SIMCLR_LAB_LEASE_SECONDS": str(LEASE_SECONDS),
             "SIMCLR_LAB_MAX_ATTEMPTS": "10",
             "OMP_NUM_THREADS": "1",
+            **self._settings,
         }
 
     def start(self) -> float:
@@ -201,6 +205,25 @@ class RunningLab:
             ]
             for series in self.client.metrics(run_id, max_points=10_000)
         }
+
+
+@contextmanager
+def more_workers(lab: RunningLab, count: int) -> Iterator[None]:
+    """Workers beside the lab's own, each started again when it dies; their logs are beside the lab's."""
+    with ExitStack() as stack:
+        for number in range(count):
+            log = stack.enter_context(lab.log.with_name(f"worker-{number}.log").open("wb"))
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "backend.respawn", sys.executable, "-m", "worker.start"],
+                cwd=ROOT,
+                env=lab.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            stack.callback(worker.wait)
+            stack.callback(worker.terminate)
+        yield
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -1,13 +1,7 @@
 """Whatever is killed in the middle of a run, it ends with the very numbers of an undisturbed one."""
 
 import base64
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,15 +9,11 @@ import pytest
 from backend.client import ApiError
 from backend.contracts.previews import ViewsRequest
 from backend.contracts.runs import EventBatch, RunRead
-from tests.system.conftest import ROOT, RunningLab, busyness, tiny_config, wait_until
+from tests.system.conftest import RunningLab, busyness, more_workers, tiny_config, wait_until
+from tests.system.outcome import results
 
 EPOCHS = 60
 STEPS = 4 * EPOCHS
-MEASURED = {"images_per_second"}
-
-
-def results(run: RunRead) -> dict[str, object]:
-    return {name: value for name, value in run.summary.items() if name not in MEASURED}
 
 
 @pytest.fixture(scope="module")
@@ -108,31 +98,13 @@ def test_a_preview_is_answered_while_a_run_trains(lab: RunningLab):
     assert lab.wait_for_end(run_id).state == "stopped"
 
 
-@contextmanager
-def second_worker(lab: RunningLab) -> Iterator[None]:
-    command = [sys.executable, "-m", "backend.respawn", "celery", "--quiet", "-A", "worker.app", "worker"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with subprocess.Popen(
-        [*command, "-Q", "runs", "-c", "1", "-n", "second@%h"],
-        cwd=ROOT,
-        env={**lab.environment, "PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as worker:
-        try:
-            yield
-        finally:
-            worker.terminate()
-
-
 def test_a_worker_that_was_stopped_past_its_lease_is_refused_when_it_goes_on(lab: RunningLab, undisturbed: RunRead):
     run_id = lab.launch(tiny_config(epochs=EPOCHS))
     lab.wait_for_step(run_id, 20)
     supervisor, trainer = lab.pool_process(), lab.trainer()
     for process in (supervisor, trainer):
         process.suspend()
-    with second_worker(lab):
+    with more_workers(lab, 1):
         wait_until(lambda: lab.client.run(run_id).attempts == 2, "another worker has the run")
         with pytest.raises(ApiError) as refused:
             lab.client.post_events(run_id, EventBatch(attempt=1, events=[]))
