@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
