@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from backend.contracts.events import (
@@ -32,7 +32,7 @@ def store(session: Session, run: Run, events: Sequence[Event]) -> None:
         _apply_to_run(run, event)
     run.last_seq = events[-1].seq
     upsert(session, MetricPoint, _metric_rows(run.id, events))
-    upsert(session, Checkpoint, [_checkpoint_row(run.id, e) for e in events if isinstance(e, CheckpointEvent)])
+    _store_checkpoints(session, run, [event for event in events if isinstance(event, CheckpointEvent)])
     _write_journal(session, run.id, events)
 
 
@@ -45,8 +45,6 @@ def _apply_to_run(run: Run, event: Event) -> None:
             run.step, run.total_steps = event.step, event.total_steps
         case EnvironmentEvent():
             run.environment = event.model_dump(mode="json", include={"git_commit", "packages", "hardware"})
-        case CheckpointEvent():
-            run.failures = 0
         case SummaryEvent():
             run.summary = {**run.summary, **event.values}
         case _:
@@ -66,6 +64,16 @@ def _metric_rows(run_id: str, events: Sequence[Event]) -> list[dict[str, Any]]:
                     "value": value,
                 }
     return list(points.values())
+
+
+def _store_checkpoints(session: Session, run: Run, events: Sequence[CheckpointEvent]) -> None:
+    """Register them. A run that comes further than ever before gets on: its failures are forgotten."""
+    if not events:
+        return
+    furthest = session.scalar(select(func.max(Checkpoint.step)).where(Checkpoint.run_id == run.id))
+    if furthest is None or max(event.step for event in events) > furthest:
+        run.failures = 0
+    upsert(session, Checkpoint, [_checkpoint_row(run.id, event) for event in events])
 
 
 def _checkpoint_row(run_id: str, event: CheckpointEvent) -> dict[str, Any]:

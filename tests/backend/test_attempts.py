@@ -222,6 +222,18 @@ def test_a_run_that_gets_on_between_its_crashes_never_runs_out_of_attempts(lab: 
         assert runs.read(lab, run_id).state == "queued"
 
 
+def test_a_run_that_saves_the_same_step_again_and_again_does_not_get_on(lab: Lab) -> None:
+    run_id = launch(lab)
+    for attempt in range(1, lab.settings.max_attempts + 2):
+        assert runs.read(lab, run_id).state == "queued"
+        claim(lab, run_id)
+        attempts.post_events(lab, run_id, batch(checkpoint(1, 10, attempt=attempt), attempt=attempt))
+        end_lease(lab, run_id)
+        if runs.read(lab, run_id).state == "failed":
+            break
+    assert runs.read(lab, run_id).attempts == lab.settings.max_attempts
+
+
 @pytest.mark.parametrize(
     ("outcome", "state", "while_stopping"),
     [
