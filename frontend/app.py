@@ -22,6 +22,7 @@ page = st.navigation(
     [
         st.Page(links.START, title="Start", icon=":material/home:", default=True),
         st.Page(links.RUNS, title="Runs", icon=":material/list:"),
+        st.Page(links.QUEUE, title="Queue", icon=":material/low_priority:"),
         st.Page(links.NEW_RUN, title="New run", icon=":material/add_circle:"),
         st.Page(links.RUN, title="Run", visibility="hidden"),
         st.Page(links.STUDIES, title="Studies", icon=":material/grid_view:"),

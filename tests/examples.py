@@ -52,6 +52,7 @@ def a_run(run_id: str = "r1", **values: Any) -> RunRead:
         "worker_id": None,
         "gpus": None,
         "environment": None,
+        "pack_sha256": None,
         "remedy": None,
         "tags": [],
         "notes": "",

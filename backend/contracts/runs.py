@@ -93,6 +93,7 @@ class RunRead(_Message):
     worker_id: str | None = Field(description="The worker of the last attempt.")
     gpus: list[int] | None = Field(description="Indices of the worker's GPUs that the last attempt had.")
     environment: RunEnvironment | None
+    pack_sha256: str | None = Field(description="Hash of the images that it trains on. None: they are rendered.")
     remedy: RunChanges | None = Field(
         description="Of a failed run: resumed with these changes it is expected to go on."
     )

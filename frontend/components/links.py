@@ -6,6 +6,7 @@ opened before the first page.
 
 START = "screens/start.py"
 RUNS = "screens/runs.py"
+QUEUE = "screens/queue.py"
 NEW_RUN = "screens/new_run.py"
 RUN = "screens/run.py"
 STUDIES = "screens/studies.py"

@@ -1,11 +1,19 @@
 """One run: live while it trains, then its results."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from backend.contracts.runs import RunRead
 from frontend.components import backend, links, run_parts, words
 from frontend.components.evaluate_more import evaluate_more
+from frontend.components.reproduction import reproduction
+from frontend.components.resume import train_longer
 from frontend.components.run_evaluations import evaluations
+from frontend.components.run_history import history
+from frontend.components.run_load import load
+from frontend.components.run_log import log
+from frontend.components.run_state import state
 from frontend.components.text import plain
 
 _EVALUATED = "encoder_sha256_after_evaluation"
@@ -26,14 +34,32 @@ def show() -> None:
         st.page_link(links.STUDIES, label="Its study", icon=":material/grid_view:", query_params={"id": run.study_id})
     _buttons(run)
     backend.live(lambda: _live(run_id, expected=run.state), while_=not words.has_ended(run))
+    log(run)
     evaluations(run)
-    config, files, history = st.tabs(["Config", "Files", "History"])
-    with config:
-        run_parts.config(run)
-    with files:
-        run_parts.files(run)
-    with history:
-        run_parts.history(run)
+    _tabs(run)
+
+
+@st.fragment
+def _tabs(run: RunRead) -> None:
+    """Only the tab that is open is asked for."""
+    tabs = st.tabs(list(_TABS), key="tab", on_change="rerun", bind="query-params")
+    for tab, draw in zip(tabs, _TABS.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw(run)
+
+
+def _load(run: RunRead) -> None:
+    backend.live(lambda: load(run), seconds=5, while_=not words.has_ended(run))
+
+
+_TABS: dict[str, Callable[[RunRead], None]] = {
+    "Config": run_parts.config,
+    "Files": run_parts.files,
+    "System": _load,
+    "History": history,
+    "Reproduction": reproduction,
+}
 
 
 def _live(run_id: str, expected: str) -> None:
@@ -41,11 +67,10 @@ def _live(run_id: str, expected: str) -> None:
     run = backend.client().run(run_id)
     if run.state != expected:
         st.rerun()  # other buttons, and no more refreshing once it has ended
-    run_parts.state(run)
+    state(run)
     series = backend.client().metrics(run_id, max_points=400)
     run_parts.results(run, series)
     run_parts.live_curves(run, series)
-    run_parts.log(run)
 
 
 def _buttons(run: RunRead) -> None:
@@ -60,6 +85,14 @@ def _buttons(run: RunRead) -> None:
         )
         if resume and backend.tried(client.resume_run, run.id):
             st.rerun()
+        longer = st.button(
+            "Train longer",
+            icon=":material/moving:",
+            disabled=not words.has_ended(run),
+            help="Goes on from its newest checkpoint for more epochs.",
+        )
+        if longer:
+            train_longer(run)
         can_evaluate = words.has_ended(run) and _EVALUATED in run.summary
         more = st.button(
             "Evaluate more",

@@ -1,6 +1,5 @@
 """Runs: the table, filtered and sorted, and the curves of the runs that are ticked."""
 
-import hashlib
 from collections.abc import Sequence
 
 import streamlit as st
@@ -11,8 +10,8 @@ from frontend.components import backend, links, words
 from frontend.components.comparison import comparison
 from frontend.components.runs_table import column_config, matching, run_rows
 from frontend.components.text import visible
+from frontend.components.ticked_runs import ticked_runs
 
-_TICKED = "runs:ticked"
 _PAGE = 200
 
 
@@ -39,37 +38,12 @@ def _table_and_curves(text: str, states: Sequence[str]) -> None:
     if not runs:
         st.info("No run matches. Clear the search to see all.")
         return
-    ticked = _table(runs)
+    ticked = ticked_runs("runs", runs, run_rows(runs), column_config())
     shown = f"{len(runs)} of {words.count(page.total, 'run')}"
     older = f" The newest {_PAGE} are searched." if page.total > _PAGE else ""
     st.caption(f"{shown}. Click a name to open the run; tick several to compare their curves.{older}")
     if ticked:
         _overlay(ticked)
-
-
-def _table(runs: Sequence[RunRead]) -> list[RunRead]:
-    """Draw the table; the ticked runs. A click on a name opens that run."""
-    ids = [run.id for run in runs]
-    before: list[str] = st.session_state.get(_TICKED, [])
-    rows_before = [ids.index(one) for one in before if one in ids]
-    order = hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]
-    event = st.dataframe(
-        run_rows(runs),
-        hide_index=True,
-        column_config=column_config(),
-        key=f"runs:table:{order}",  # ticks are row numbers: other rows, another table, ticked anew by id
-        on_select="rerun",
-        selection_mode=["multi-row", "single-cell"],
-        selection_default={"selection": {"rows": rows_before}},
-        height=min(38 + 35 * len(runs), 560),
-        placeholder="",
-    )
-    for row, column in event.selection.cells:
-        if column == "name":
-            st.switch_page(links.RUN, query_params={"id": ids[row]})
-    ticked = [runs[row] for row in event.selection.rows if row < len(runs)]
-    st.session_state[_TICKED] = [run.id for run in ticked]
-    return ticked
 
 
 def _overlay(runs: Sequence[RunRead]) -> None:

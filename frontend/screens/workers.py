@@ -1,10 +1,13 @@
-"""Workers: which machines take runs."""
+"""Workers: the machines that take runs, how busy they are, and how to start one."""
 
-import pandas as pd
 import streamlit as st
 
-from frontend.components import backend, links, words
-from frontend.components.text import cell
+from frontend.components import backend
+from frontend.components.worker_card import worker_card
+
+_ELSEWHERE = """SIMCLR_LAB_API_URL=http://THIS_MACHINE:8000 \\
+SIMCLR_LAB_TOKEN=... \\
+python -m worker.start --slots-per-gpu 1"""
 
 
 def show() -> None:
@@ -14,46 +17,21 @@ def show() -> None:
 
 
 def _list() -> None:
-    workers = backend.client().workers()
+    client = backend.client()
+    workers = sorted(client.workers(), key=lambda one: (not one.alive, one.host, one.id))
     if not any(worker.alive for worker in workers):
-        st.info("No worker is running, so runs stay queued. `make up` starts one.")
-    if not workers:
-        return
-    rows = [
-        {
-            "worker": cell(worker.id),
-            "is": "alive" if worker.alive else "silent",
-            "device": cell(worker.device),
-            "cores": worker.cores,
-            "memory": words.size(worker.memory_bytes),
-            "run": ", ".join(worker.run_ids),
-            "seen": worker.last_seen,
-            "versions": cell(", ".join(f"{name} {version}" for name, version in worker.versions.items())),
-        }
-        for worker in workers
-    ]
-    event = st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={
-            "worker": "Worker",
-            "is": "State",
-            "device": "Device",
-            "cores": "Cores",
-            "memory": "Memory",
-            "run": "Run",
-            "seen": st.column_config.DatetimeColumn("Last heard of", format="distance"),
-            "versions": "Versions",
-        },
-        on_select="rerun",
-        selection_mode="single-cell",
-        key="workers:table",
-        placeholder="",
-    )
-    for row, column in event.selection.cells:
-        run_id = rows[row]["run"]
-        if column == "run" and run_id:
-            st.switch_page(links.RUN, query_params={"id": str(run_id)})
+        _how_to_start()
+    names = {run.id: run.name for run in client.runs(limit=200).items} if any(one.run_ids for one in workers) else {}
+    for worker in workers:
+        worker_card(worker, names)
+
+
+def _how_to_start() -> None:
+    st.info("No worker is running, so runs stay queued. Start one; it shows up here within seconds.")
+    st.markdown("On this machine, with everything else:")
+    st.code("make up", language="bash")
+    st.markdown("On another machine:")
+    st.code(_ELSEWHERE, language="bash")
 
 
 if __name__ == "__main__":
