@@ -40,7 +40,7 @@ def stays(moves: Sequence[Transition], now: datetime) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["state", "begin", "end", "seconds", "actor", "reason", "attempt"])
 
 
-def timeline(points: pd.DataFrame, *, height: int = 40) -> alt.Chart:
+def timeline(points: pd.DataFrame, *, height: int = 110) -> alt.Chart:
     """One band over time from ``stays``, coloured by state."""
     shown = [state for state in COLOURS if (points["state"] == state).any()]
     colours = alt.Scale(domain=shown, range=[COLOURS[state] for state in shown])

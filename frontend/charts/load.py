@@ -39,7 +39,7 @@ def load_chart(points: pd.DataFrame, load: str, *, height: int = 150) -> alt.Cha
     title, value_format, _ = LOADS[load]
     devices = list(points["device"].unique())
     return (
-        alt.Chart(points, height=height)
+        alt.Chart(points, height=height + (50 if len(devices) > 1 else 0))
         .mark_line(strokeWidth=1.6, point=len(points) == len(devices))
         .encode(
             x=alt.X("time:T", title=None, axis=alt.Axis(grid=False, tickCount=5)),

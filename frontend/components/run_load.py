@@ -36,4 +36,4 @@ def without_gpu(run: RunRead, points: pd.DataFrame) -> str:
         return ""
     if run.gpus:
         return "The driver of its GPU tells no load, so only the process is drawn."
-    return "It runs on the processor, so there is no GPU to draw."
+    return "On the processor: there is no GPU to draw."

@@ -8,6 +8,8 @@ from backend.contracts.runs import LogLine, RunRead
 from frontend.components import backend, words
 
 _SHOWN = 500
+_HIGH = 12
+"""More lines than this scroll."""
 _LEVELS = {"All": "", "Warnings": "warning", "Errors": "error"}
 """The least level of the lines shown, as the backend names it."""
 
@@ -34,7 +36,7 @@ def _lines(run: RunRead, search: str, level: str) -> None:
     if not lines:
         st.caption("No line is like that." if search or level else "Nothing yet.")
         return
-    with st.container(height=320, autoscroll=True, border=False):
+    with st.container(height=320 if len(lines) > _HIGH else "content", autoscroll=True, border=False):
         st.code(log_text(lines), language=None, wrap_lines=True)
     bound = f"The newest {_SHOWN} lines; search finds older ones. " if len(lines) == _SHOWN else ""
     st.caption(f"{bound}Times are UTC; `output` is what the training process printed.")
@@ -49,11 +51,11 @@ def log_text(lines: Sequence[LogLine]) -> str:
         if several and line.attempt != attempt:
             shown.append(f"attempt {line.attempt}".center(30, "-"))
         attempt = line.attempt
-        shown.append(f"{line.time:%H:%M:%S} {_kind(line):<8}{line.message}")
+        shown.append(f"{line.time:%H:%M:%S} {_kind(line)}{line.message}")
     return "\n".join(shown)
 
 
 def _kind(line: LogLine) -> str:
     if line.level != "info":
-        return line.level.upper()
-    return "output" if line.source == "output" else ""
+        return f"{line.level.upper()} "
+    return "output " if line.source == "output" else ""

@@ -16,7 +16,7 @@ _CURVES = ("loss", "contrastive_accuracy", "knn_top1", "images_per_second")
 def results(run: RunRead, series: Sequence[MetricSeries]) -> None:
     """The accuracies beside those of the untrained net, the speed and the time; while it trains, the newest values."""
     newest = {one.name: measured[-1] for one in series if (measured := list(one.values))}
-    columns = st.columns([3, 3, 2, 2])
+    columns = st.columns([5, 5, 4, 5])
     for column, name, label in (
         (columns[0], "linear_top1", "Linear accuracy"),
         (columns[1], "knn_top1", "kNN accuracy"),

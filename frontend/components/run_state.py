@@ -44,12 +44,12 @@ def machine(run: RunRead, workers: Sequence[WorkerRead]) -> str:
     """Such as ``On worker lab-1 · GPU 0: NVIDIA H100``; empty before the first attempt."""
     if run.worker_id is None or run.state == "queued":
         return ""
-    verb = "Was on" if words.has_ended(run) else "On"
+    verb = "Ran on" if words.has_ended(run) else "On"
     parts = [f"{verb} worker {run.worker_id}"]
     if run.gpus is not None:
         names = {gpu.index: gpu.name for worker in workers if worker.id == run.worker_id for gpu in worker.gpus}
         known = [f"GPU {index}: {names[index]}" if index in names else f"GPU {index}" for index in run.gpus]
-        parts += known or ["no GPU: the processor"]
+        parts += known or ["processor"]
     return " · ".join(parts)
 
 

@@ -75,7 +75,7 @@ def _load(worker: WorkerRead) -> None:
 
 def _gpu(gpu: Gpu) -> None:
     name, utilisation, memory = st.columns(3, vertical_alignment="center")
-    name.markdown(f"GPU {gpu.index}: {gpu.name} &nbsp; {gpu_facts(gpu)}")
+    name.markdown(f"GPU {gpu.index}: {gpu.name}  \n:small[:gray[{gpu_facts(gpu)}]]")
     if gpu.utilisation_percent is not None:
         utilisation.progress(gpu.utilisation_percent / 100, text=f"Utilisation {gpu.utilisation_percent:.0f}%")
     if gpu.memory_used_bytes is None:
@@ -88,8 +88,8 @@ def _gpu(gpu: Gpu) -> None:
 
 
 def _runs(worker: WorkerRead, run_names: Mapping[str, str]) -> None:
-    taken = len(worker.run_ids)
-    st.markdown(f"**{taken} of {words.count(worker.slots, 'slot')} taken**" if worker.alive else "")
+    if worker.alive:
+        st.markdown(f"**{len(worker.run_ids)} of {words.count(worker.slots, 'slot')} taken**")
     for run_id in worker.run_ids:
         label = run_names.get(run_id, f"run {run_id[-5:]}")
         st.page_link(links.RUN, label=label, icon=":material/play_arrow:", query_params={"id": run_id})
