@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from backend.contracts.studies import Axis, StudyRead, StudyResults
+from backend.contracts.studies import Axis, StudyRead, StudyResult, StudyResults
 from frontend.charts import palette
 from frontend.components.text import visible
 
@@ -38,28 +38,43 @@ def accuracy_points(results: StudyResults, metric: str) -> pd.DataFrame:
 
     ``series`` holds the labels on the study's other axes, so that runs are averaged over seeds only.
     """
-    augmentation, batch = augmentation_axis(results.study), _axis_on(results.study, "training.batch_size")
-    known = {axis.name for axis in (augmentation, batch) if axis}
-    rows: list[dict[str, Any]] = []
-    for result in results.results:
-        accuracy = result.run.summary.get(metric)
-        if accuracy is None:
-            continue
-        config = result.run.config
-        rows.append(
-            {
-                "batch_size": config.training.batch_size,
-                "augmentation": visible(result.cell[augmentation.name]) if augmentation else config.augmentation.label,
-                "series": visible(
-                    ", ".join(f"{name} {label}" for name, label in result.cell.items() if name not in known)
-                ),
-                "seed": result.seed,
-                "accuracy": accuracy,
-                "untrained": result.run.summary.get(f"untrained_{metric}"),
-                "run": visible(result.run.name),
-            }
-        )
+    rows = [
+        {
+            **_place(results.study, result),
+            "accuracy": result.run.summary[metric],
+            "untrained": result.run.summary.get(f"untrained_{metric}"),
+        }
+        for result in results.results
+        if result.run.summary.get(metric) is not None
+    ]
     return pd.DataFrame(rows, columns=_POINT_COLUMNS)
+
+
+def points_without_result(results: StudyResults, metric: str) -> pd.DataFrame:
+    """One row for each run that failed or was stopped before it had the metric: batch_size, augmentation, seed, run, state.
+
+    ``accuracy`` is 0: the axis.
+    """
+    rows = [
+        {**_place(results.study, result), "accuracy": 0, "state": result.run.state}
+        for result in results.results
+        if result.run.state in ("failed", "stopped") and result.run.summary.get(metric) is None
+    ]
+    return pd.DataFrame(rows, columns=["batch_size", "augmentation", "series", "seed", "accuracy", "run", "state"])
+
+
+def _place(study: StudyRead, result: StudyResult) -> dict[str, Any]:
+    """Where a run stands in both figures."""
+    augmentation, batch = augmentation_axis(study), _axis_on(study, "training.batch_size")
+    known = {axis.name for axis in (augmentation, batch) if axis}
+    config = result.run.config
+    return {
+        "batch_size": config.training.batch_size,
+        "augmentation": visible(result.cell[augmentation.name]) if augmentation else config.augmentation.label,
+        "series": visible(", ".join(f"{name} {label}" for name, label in result.cell.items() if name not in known)),
+        "seed": result.seed,
+        "run": visible(result.run.name),
+    }
 
 
 def with_means(points: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +114,8 @@ def against_batch_size(results: StudyResults, metric: str = "linear_top1", *, he
         .mark_line(strokeWidth=2)
         .encode(x=x, y=_y("mean", metric, points), color=series, detail="series:N")
     )
-    return _layered([*_untrained(points, metric), line, *marks], height)
+    crosses = _crosses(points_without_result(results, metric), points, metric, x=x, colour=series)
+    return _layered([*_untrained(points, metric), line, *marks, crosses], height)
 
 
 def against_augmentation(results: StudyResults, metric: str = "linear_top1", *, height: int = 400) -> alt.LayerChart:
@@ -116,9 +132,10 @@ def against_augmentation(results: StudyResults, metric: str = "linear_top1", *, 
     points = points.assign(size=points["batch_size"].astype(str))
     colour = _colour(points, sizes, "size", "Batch size")
     offset = alt.XOffset("size:N", sort=None, scale=alt.Scale(domain=sizes, paddingInner=0.3, paddingOuter=0.3))
-    return _layered(
-        [*_untrained(points, metric), *_seed_layers(points, metric, x=x, colour=colour, offset=offset)], height
-    )
+    marks = _seed_layers(points, metric, x=x, colour=colour, offset=offset)
+    missing = points_without_result(results, metric).assign(size=lambda rows: rows["batch_size"].astype(str))
+    crosses = _crosses(missing, points, metric, x=x, colour=colour, offset=offset)
+    return _layered([*_untrained(points, metric), *marks, crosses], height)
 
 
 def _seed_layers(
@@ -158,6 +175,26 @@ def _seed_layers(
         .encode(**shared, y=_y("accuracy", metric, points), tooltip=of_run)
     )
     return [bar, mean, dot]
+
+
+def _crosses(
+    missing: pd.DataFrame,
+    points: pd.DataFrame,
+    metric: str,
+    *,
+    x: alt.X,
+    colour: alt.Color,
+    offset: alt.XOffset | None = None,
+) -> alt.Chart:
+    """A cross on the axis for each of ``points_without_result``."""
+    shared: dict[str, Any] = {"x": x, "color": colour} | ({"xOffset": offset} if offset else {})
+    said = [
+        alt.Tooltip("run:N", title="Run"),
+        alt.Tooltip("state:N", title="No result"),
+        alt.Tooltip("seed:Q", title="Seed"),
+    ]
+    mark = alt.Chart(missing).mark_text(text="\N{MULTIPLICATION SIGN}", fontSize=22, dy=-7)
+    return mark.encode(**shared, y=_y("accuracy", metric, points), tooltip=said)
 
 
 def _untrained(points: pd.DataFrame, metric: str) -> list[alt.Chart]:

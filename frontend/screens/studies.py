@@ -81,7 +81,7 @@ def _live(study_id: str, metric: str, *, was_finished: bool) -> None:
         st.altair_chart(against_batch_size(results, metric), key="study:batch")
     st.caption(
         "Dot: one run. Diamond: mean over the seeds. Bar: lowest to highest. Dashed: the same net untrained. "
-        "All on test images that no training saw."
+        "Cross: a run that failed or was stopped without a result. All on test images that no training saw."
     )
     _table(results)
 

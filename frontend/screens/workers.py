@@ -5,8 +5,8 @@ import streamlit as st
 from frontend.components import backend
 from frontend.components.worker_card import worker_card
 
-_ELSEWHERE = """SIMCLR_LAB_API_URL=http://THIS_MACHINE:8000 \\
-SIMCLR_LAB_TOKEN=... \\
+_ELSEWHERE = """export SIMCLR_LAB_API_URL=http://THIS_MACHINE:8000
+export SIMCLR_LAB_REDIS_URL=redis://:PASSWORD@THIS_MACHINE:6379/0
 python -m worker.start --slots-per-gpu 1"""
 
 
@@ -30,8 +30,13 @@ def _how_to_start() -> None:
     st.info("No worker is running, so runs stay queued. Start one; it shows up here within seconds.")
     st.markdown("On this machine, with everything else:")
     st.code("make up", language="bash")
-    st.markdown("On another machine:")
+    st.markdown(
+        "On another machine, which sees the same data directory (`SIMCLR_LAB_HOME`) and the same Redis or Valkey:"
+    )
     st.code(_ELSEWHERE, language="bash")
+    st.caption(
+        "The embedded Valkey of `make up` answers on this machine only; the token is read from the data directory."
+    )
 
 
 if __name__ == "__main__":

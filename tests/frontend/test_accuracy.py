@@ -49,6 +49,23 @@ def test_every_seed_is_a_dot_and_every_cell_a_mean(draw: Any):
 
 
 @pytest.mark.parametrize("draw", [against_batch_size, against_augmentation])
+def test_a_run_that_failed_or_was_stopped_without_a_result_is_a_cross_on_the_axis(draw: Any):
+    results = study(TWO_SEEDS)
+    lost = next(one for one in results.results if "linear_top1" not in one.run.summary)
+    for state, crosses in (("queued", 0), ("failed", 1), ("stopped", 1)):
+        lost.run = lost.run.model_copy(update={"state": state})
+        drawn = [row for row in rows_drawn(draw(results), "text") if "state" in row]
+        assert len(drawn) == crosses
+    assert [drawn[0][name] for name in ("augmentation", "batch_size", "seed", "accuracy", "state")] == [
+        "crop + color",
+        64,
+        1,
+        0,
+        "stopped",
+    ]
+
+
+@pytest.mark.parametrize("draw", [against_batch_size, against_augmentation])
 def test_the_untrained_net_is_a_line(draw: Any):
     spec = draw(study(TWO_SEEDS)).to_dict()
     texts = [layer for layer in spec["layer"] if layer["mark"]["type"] == "text"]
