@@ -34,7 +34,7 @@ def train_longer(run: RunRead) -> None:
     now = run.config.training.epochs
     epochs = st.number_input(
         "Epochs",
-        min_value=now,
+        min_value=now + (run.state == "succeeded"),  # nothing is left of what it was asked for
         max_value=_MOST_EPOCHS,
         value=min(2 * now, _MOST_EPOCHS),
         help="In all, with those that are done.",

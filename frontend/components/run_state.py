@@ -59,7 +59,7 @@ def _waiting(run: RunRead) -> None:
     if place is None:
         return
     if not place.can_be_served:
-        st.warning(f"**No worker can take this run.** {place.reason}", icon=":material/warning:")
+        st.warning(f"**It cannot start.** {place.reason}", icon=":material/warning:")
     where, queue = st.columns([4, 1], vertical_alignment="center")
     reason = f" {place.reason}" if place.can_be_served else ""
     where.markdown(f"Place {place.position} in the queue · priority {run.priority}.{reason}")

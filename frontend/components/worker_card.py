@@ -113,11 +113,8 @@ def _drain_button(worker: WorkerRead) -> None:
 def drained(worker: WorkerRead) -> str:
     """What draining it will do."""
     at = len(worker.run_ids)
-    moved = (
-        f"Its {words.count(at, 'run')} {'makes' if at == 1 else 'make'} a checkpoint and go back to the queue. "
-        if at
-        else ""
-    )
+    goes = "makes a checkpoint and goes" if at == 1 else "make a checkpoint and go"
+    moved = f"Its {words.count(at, 'run')} {goes} back to the queue. " if at else ""
     return f"{moved}It takes no run until **Take runs again**."
 
 

@@ -51,7 +51,7 @@ def _first(run: RunRead) -> None:
     if place.can_be_served:
         st.info(f"Next: **{run.name}**. {place.reason}", icon=":material/schedule:")
     else:
-        st.warning(f"No worker can take **{run.name}**. {place.reason}", icon=":material/warning:")
+        st.warning(f"**{run.name}** cannot start. {place.reason}", icon=":material/warning:")
 
 
 def queue_rows(queued: Sequence[RunRead]) -> pd.DataFrame:
