@@ -42,8 +42,8 @@ def stays(moves: Sequence[Transition], now: datetime) -> pd.DataFrame:
 
 def timeline(points: pd.DataFrame, *, height: int = 110) -> alt.Chart:
     """One band over time from ``stays``, coloured by state."""
-    shown = [state for state in COLOURS if (points["state"] == state).any()]
-    colours = alt.Scale(domain=shown, range=[COLOURS[state] for state in shown])
+    shown = {state: colour for state, colour in COLOURS.items() if (points["state"] == state).any()}
+    colours = alt.Scale(domain=list(shown), range=list(shown.values()))
     return (
         alt.Chart(points, height=height)
         .mark_bar(height=22)

@@ -17,7 +17,7 @@ def history(run: RunRead) -> None:
     column = st.column_config
     st.dataframe(
         points.assign(
-            state=[[state] for state in points["state"]],
+            state=points["state"].map(lambda state: [state]),
             lasted=[words.duration(seconds) if seconds else "" for seconds in points["seconds"]],
         ),
         hide_index=True,

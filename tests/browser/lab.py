@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,25 @@ def running_lab(home: Path) -> Generator[Lab]:
 def be_alive(client: Client) -> None:
     """Register a worker."""
     client.beat(a_beat("lab-1"))
+
+
+@contextmanager
+def beating(client: Client, worker_id: str) -> Generator[None]:
+    """A worker that is heard of every second, as a busy machine may need longer for a page than a worker may be silent."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.is_set():
+            client.beat(a_beat(worker_id, slots_per_gpu=64))
+            ended.wait(1)
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def launch(client: Client, name: str, config: Mapping[str, object]) -> str:

@@ -108,7 +108,7 @@ def test_a_run_launched_from_the_form_shows_up_live_and_is_stopped(lab: Lab, pag
     expect(page.get_by_text(re.compile("writes a checkpoint and then stops"))).to_be_visible()
     lab.client.end_attempt(run.id, AttemptEnd(attempt=1, outcome="stopped"))
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("It waits for a worker.")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Place 1 in the queue"))).to_be_visible()
     assert lab.client.run(run.id).state == "queued"
     lab.client.stop_run(run.id)
 
