@@ -1,7 +1,7 @@
 """The page's way to the backend: one client, and what is shown while the backend does not answer."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 import streamlit as st
@@ -72,6 +72,16 @@ def tried(action: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> 
     except ApiError as error:
         refused(error)
         return None
+
+
+def do_all(actions: Iterable[Callable[[], object]]) -> None:
+    """Do all and draw the page anew; what is refused is said for a while: a run may have gone on by then."""
+    for act in actions:
+        try:
+            act()
+        except ApiError as error:
+            st.toast(error.problem.detail, icon=":material/error:")
+    st.rerun()
 
 
 def refused(error: ApiError) -> None:

@@ -41,7 +41,7 @@ def progress_text(run: RunRead) -> str:
 
 
 def machine(run: RunRead, workers: Sequence[WorkerRead]) -> str:
-    """Such as ``On worker lab-1 · GPU 0: NVIDIA H100``; empty before the first attempt."""
+    """Such as ``On worker lab-1 · GPU 0: NVIDIA H100 · priority 0``; empty while it waits."""
     if run.worker_id is None or run.state == "queued":
         return ""
     verb = "Ran on" if words.has_ended(run) else "On"
@@ -50,6 +50,8 @@ def machine(run: RunRead, workers: Sequence[WorkerRead]) -> str:
         names = {gpu.index: gpu.name for worker in workers if worker.id == run.worker_id for gpu in worker.gpus}
         known = [f"GPU {index}: {names[index]}" if index in names else f"GPU {index}" for index in run.gpus]
         parts += known or ["processor"]
+    if not words.has_ended(run):
+        parts.append(f"priority {run.priority}")
     return " · ".join(parts)
 
 

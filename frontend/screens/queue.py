@@ -1,12 +1,11 @@
 """Queue: the runs that wait, in the order in which workers take them; ticked ones are moved, weighed and stopped."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from backend.client import ApiError
 from backend.contracts.runs import RunPatch, RunRead
 from frontend.components import backend, words
 from frontend.components.queue_order import Direction, moves
@@ -96,26 +95,16 @@ def _buttons(queued: Sequence[RunRead], ticked: Sequence[RunRead]) -> None:
         steps = moves([run.id for run in queued], chosen, direction)
         label = direction.capitalize()
         if st.button(label, icon=f":material/{icon}:", disabled=not steps, key=f"queue:{direction}"):
-            _do(partial(client.move_run, run_id, before=before) for run_id, before in steps)
+            backend.do_all(partial(client.move_run, run_id, before=before) for run_id, before in steps)
     if st.button("Stop", icon=":material/stop:", disabled=not ticked, key="queue:stop"):
-        _do(partial(client.stop_run, run_id) for run_id in chosen)
+        backend.do_all(partial(client.stop_run, run_id) for run_id in chosen)
     priority = st.number_input(
         "Priority", -100, 100, value=ticked[0].priority if ticked else 0, disabled=not ticked, key=f"queue:priority:{chosen}",
         width=120,
     )  # fmt: skip
     if st.button("Set", disabled=not ticked, key="queue:priority:set", help="Gives the ticked runs this priority."):
         patch = RunPatch(priority=int(priority))
-        _do(partial(client.patch_run, run_id, patch) for run_id in chosen)
-
-
-def _do(actions: Iterable[Callable[[], object]]) -> None:
-    """Do all and show the new queue; what is refused is said: a worker may have taken a run by then."""
-    for act in actions:
-        try:
-            act()
-        except ApiError as error:
-            st.toast(error.problem.detail, icon=":material/error:")
-    st.rerun()
+        backend.do_all(partial(client.patch_run, run_id, patch) for run_id in chosen)
 
 
 if __name__ == "__main__":

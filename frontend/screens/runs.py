@@ -1,6 +1,7 @@
 """Runs: the table, filtered and sorted, and the curves of the runs that are ticked."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -42,6 +43,11 @@ def _table_and_curves(text: str, states: Sequence[str]) -> None:
     shown = f"{len(runs)} of {words.count(page.total, 'run')}"
     older = f" The newest {_PAGE} are searched." if page.total > _PAGE else ""
     st.caption(f"{shown}. Click a name to open the run; tick several to compare their curves.{older}")
+    going_on = [run.id for run in ticked if run.state in ("queued", "running")]
+    if going_on and st.button(
+        f"Stop {words.count(len(going_on), 'ticked run')}", icon=":material/stop:", key="runs:stop"
+    ):
+        backend.do_all(partial(backend.client().stop_run, run_id) for run_id in going_on)
     if ticked:
         _overlay(ticked)
 

@@ -70,7 +70,7 @@ def test_a_worker_is_drained_after_a_question_and_takes_runs_again(lab: Lab, pag
     assert wish() == "go_on"
 
     page.get_by_role("link", name="on the worker").click()
-    expect(page.get_by_text(f"On worker {WORKER} · processor")).to_be_visible()
+    expect(page.get_by_text(f"On worker {WORKER} · processor · priority 0")).to_be_visible()
     lab.client.end_attempt(run_id, AttemptEnd(attempt=attempt, outcome="stopped"))
 
 

@@ -34,8 +34,8 @@ def test_progress_is_said_in_epochs_percent_and_time_left():
 def test_a_run_says_which_worker_and_gpus_it_is_on():
     beat = a_beat("lab-1", gpus=2, gpu="NVIDIA H100")
     lab = WorkerRead(**beat.model_dump(), alive=True, draining=False, last_seen=NOW, run_ids=[])
-    run = a_run(state="running", worker_id="lab-1", gpus=[1, 2])
-    assert machine(run, [lab]) == "On worker lab-1 · GPU 1: NVIDIA H100 · GPU 2"
+    run = a_run(state="running", worker_id="lab-1", gpus=[1, 2], priority=5)
+    assert machine(run, [lab]) == "On worker lab-1 · GPU 1: NVIDIA H100 · GPU 2 · priority 5"
     assert machine(a_run(worker_id="gone", gpus=[]), [lab]) == "Ran on worker gone · processor"
     assert machine(a_run(state="queued", worker_id="lab-1", gpus=[1]), [lab]) == ""
     assert machine(a_run(), [lab]) == ""
