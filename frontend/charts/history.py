@@ -8,6 +8,7 @@ import pandas as pd
 
 from backend.contracts.runs import ENDED, RunState, Transition
 from frontend.charts import palette
+from frontend.components.text import visible
 
 COLOURS: Mapping[RunState, str] = {
     "queued": palette.BASELINE,
@@ -31,8 +32,8 @@ def stays(moves: Sequence[Transition], now: datetime) -> pd.DataFrame:
             "begin": move.time,
             "end": end,
             "seconds": (end - move.time).total_seconds(),
-            "actor": move.actor,
-            "reason": move.reason,
+            "actor": visible(move.actor),
+            "reason": visible(move.reason),
             "attempt": move.attempt,
         }
         for move, end in zip(moves, ends, strict=bool(moves))

@@ -80,7 +80,7 @@ def do_all(actions: Iterable[Callable[[], object]]) -> None:
         try:
             act()
         except ApiError as error:
-            st.toast(error.problem.detail, icon=":material/error:")
+            st.toast(plain_lines(error.problem.detail), icon=":material/error:")
     st.rerun()
 
 

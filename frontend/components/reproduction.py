@@ -5,6 +5,7 @@ import streamlit as st
 
 from backend.contracts.runs import RunRead
 from frontend.components import words
+from frontend.components.text import cell, visible
 
 
 def reproduction(run: RunRead) -> None:
@@ -25,7 +26,9 @@ def reproduction(run: RunRead) -> None:
         return
     if run.environment.packages:
         st.caption("Packages")
-        st.code("\n".join(f"{name}=={version}" for name, version in sorted(run.environment.packages.items())), None)
+        st.code(
+            "\n".join(visible(f"{name}=={version}") for name, version in sorted(run.environment.packages.items())), None
+        )
 
 
 _COLUMNS = {"what": st.column_config.TextColumn("What", width=180), "value": "Value"}
@@ -37,7 +40,7 @@ def commands(run: RunRead) -> str:
     commit = run.environment.git_commit if run.environment else None
     if commit:
         note = "  # there were changes on top" if commit.endswith("+") else ""
-        lines.append(f"git checkout {commit.removesuffix('+')}{note}")
+        lines.append(f"git checkout {visible(commit.removesuffix('+'))}{note}")
     gpus = run.config.resources.gpus
     start = f".venv/bin/torchrun --nproc-per-node {gpus} -m" if gpus > 1 else ".venv/bin/python -m"
     data = f" --data .simclr-lab/packs/{run.pack_sha256}" if run.pack_sha256 else ""
@@ -56,7 +59,7 @@ def facts(run: RunRead) -> list[tuple[str, str]]:
         if commit := run.environment.git_commit:
             found.append(("git commit", commit))
         found += [(name.replace("_", " "), _value(name, value)) for name, value in run.environment.hardware.items()]
-    return found
+    return [(cell(name), cell(value)) for name, value in found]
 
 
 def _value(name: str, value: float | str) -> str:

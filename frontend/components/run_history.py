@@ -8,6 +8,7 @@ import streamlit as st
 from backend.contracts.runs import RunRead
 from frontend.charts.history import stays, timeline
 from frontend.components import backend, words
+from frontend.components.text import cell
 
 
 def history(run: RunRead) -> None:
@@ -18,6 +19,8 @@ def history(run: RunRead) -> None:
     st.dataframe(
         points.assign(
             state=points["state"].map(lambda state: [state]),
+            actor=points["actor"].map(cell),
+            reason=points["reason"].map(cell),
             lasted=[words.duration(seconds) if seconds else "" for seconds in points["seconds"]],
         ),
         hide_index=True,
@@ -36,6 +39,8 @@ def history(run: RunRead) -> None:
     if run.summary:
         st.caption("Everything the run measured about itself")
         st.dataframe(
-            pd.DataFrame([{"name": name, "value": str(value)} for name, value in sorted(run.summary.items())]),
+            pd.DataFrame(
+                [{"name": cell(name), "value": cell(str(value))} for name, value in sorted(run.summary.items())]
+            ),
             hide_index=True,
         )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from backend.contracts.runs import LogLine, RunRead
 from frontend.components import backend, words
+from frontend.components.text import visible
 
 _SHOWN = 500
 _HIGH = 12
@@ -51,7 +52,7 @@ def log_text(lines: Sequence[LogLine]) -> str:
         if several and line.attempt != attempt:
             shown.append(f"attempt {line.attempt}".center(30, "-"))
         attempt = line.attempt
-        shown.append(f"{line.time:%H:%M:%S} {_kind(line)}{line.message}")
+        shown.append(f"{line.time:%H:%M:%S} {_kind(line)}{visible(line.message)}")
     return "\n".join(shown)
 
 

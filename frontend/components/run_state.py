@@ -9,6 +9,7 @@ from backend.contracts.runs import QueuePlace, RunRead
 from backend.contracts.workers import WorkerRead
 from frontend.components import backend, links, words
 from frontend.components.resume import remedy_button
+from frontend.components.text import plain, plain_lines
 
 _STATE_HINTS = {
     "stopping": "It writes a checkpoint and then stops.",
@@ -30,7 +31,7 @@ def state(run: RunRead) -> None:
     if not words.has_ended(run) or run.progress < 1:
         st.progress(min(1.0, run.progress), text=progress_text(run))
     if said := machine(run, backend.client().workers()):
-        st.caption(said)
+        st.caption(plain(said))
 
 
 def progress_text(run: RunRead) -> str:
@@ -79,7 +80,7 @@ def queue_place(run: RunRead) -> QueuePlace | None:
 
 
 def _failure(run: RunRead) -> None:
-    st.error(f"**The run failed.** {run.error or 'Its log says why.'}", icon=":material/error:")
+    st.error(f"**The run failed.** {plain_lines(run.error or 'Its log says why.')}", icon=":material/error:")
     if run.remedy:
         remedy_button(run, run.remedy)
         return

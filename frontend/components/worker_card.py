@@ -7,6 +7,7 @@ import streamlit as st
 
 from backend.contracts.workers import Gpu, WorkerRead
 from frontend.components import backend, links, words
+from frontend.components.text import plain
 
 _LOW_DISK_BYTES = 10e9
 _LOW_DISK_SHARE = 0.1
@@ -16,7 +17,7 @@ def worker_card(worker: WorkerRead, run_names: Mapping[str, str]) -> None:
     """Draw it; ``run_names`` by id."""
     with st.container(border=True):
         title, button = st.columns([5, 1], vertical_alignment="center")
-        title.markdown(f"{badge(worker)} **{worker.host}** &nbsp; {worker.id}")
+        title.markdown(f"{badge(worker)} **{plain(worker.host)}** &nbsp; {plain(worker.id)}")
         if worker.alive:
             with button:
                 _drain_button(worker)
@@ -28,7 +29,7 @@ def worker_card(worker: WorkerRead, run_names: Mapping[str, str]) -> None:
                 icon=":material/hard_drive:",
             )
         _runs(worker, run_names)
-        st.caption(" · ".join(f"{name} {version}" for name, version in worker.versions.items()))
+        st.caption(plain(" · ".join(f"{name} {version}" for name, version in worker.versions.items())))
 
 
 def badge(worker: WorkerRead) -> str:
@@ -75,7 +76,7 @@ def _load(worker: WorkerRead) -> None:
 
 def _gpu(gpu: Gpu) -> None:
     name, utilisation, memory = st.columns(3, vertical_alignment="center")
-    name.markdown(f"GPU {gpu.index}: {gpu.name}  \n:small[:gray[{gpu_facts(gpu)}]]")
+    name.markdown(f"GPU {gpu.index}: {plain(gpu.name)}  \n:small[:gray[{gpu_facts(gpu)}]]")
     if gpu.utilisation_percent is not None:
         utilisation.progress(gpu.utilisation_percent / 100, text=f"Utilisation {gpu.utilisation_percent:.0f}%")
     if gpu.memory_used_bytes is None:
@@ -92,7 +93,7 @@ def _runs(worker: WorkerRead, run_names: Mapping[str, str]) -> None:
         st.markdown(f"**{len(worker.run_ids)} of {words.count(worker.slots, 'slot')} taken**")
     for run_id in worker.run_ids:
         label = run_names.get(run_id, f"run {run_id[-5:]}")
-        st.page_link(links.RUN, label=label, icon=":material/play_arrow:", query_params={"id": run_id})
+        st.page_link(links.RUN, label=plain(label), icon=":material/play_arrow:", query_params={"id": run_id})
 
 
 def _drain_button(worker: WorkerRead) -> None:

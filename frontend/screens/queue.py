@@ -10,6 +10,7 @@ from backend.contracts.runs import RunPatch, RunRead
 from frontend.components import backend, words
 from frontend.components.queue_order import Direction, moves
 from frontend.components.run_state import queue_place
+from frontend.components.text import cell, plain
 from frontend.components.ticked_runs import ticked_runs
 
 _DIRECTIONS: dict[Direction, str] = {
@@ -49,9 +50,9 @@ def _first(run: RunRead) -> None:
     if place is None:
         return
     if place.can_be_served:
-        st.info(f"Next: **{run.name}**. {place.reason}", icon=":material/schedule:")
+        st.info(f"Next: **{plain(run.name)}**. {place.reason}", icon=":material/schedule:")
     else:
-        st.warning(f"**{run.name}** cannot start. {place.reason}", icon=":material/warning:")
+        st.warning(f"**{plain(run.name)}** cannot start. {place.reason}", icon=":material/warning:")
 
 
 def queue_rows(queued: Sequence[RunRead]) -> pd.DataFrame:
@@ -59,9 +60,9 @@ def queue_rows(queued: Sequence[RunRead]) -> pd.DataFrame:
     rows = [
         {
             "place": place,
-            "name": run.name,
+            "name": cell(run.name),
             "priority": run.priority,
-            "dataset": run.config.dataset.name,
+            "dataset": cell(run.config.dataset.name),
             "epochs": run.config.training.epochs,
             "batch_size": run.config.training.batch_size,
             "gpus": str(run.config.resources.gpus or "any"),
