@@ -64,8 +64,9 @@ def _waiting(run: RunRead) -> None:
     if not place.can_be_served:
         st.warning(f"**It cannot start.** {place.reason}", icon=":material/warning:")
     where, queue = st.columns([4, 1], vertical_alignment="center")
-    reason = f" {place.reason}" if place.can_be_served else ""
-    where.markdown(f"Place {place.position} in the queue · priority {run.priority}.{reason}")
+    where.markdown(
+        f"Place {place.position} in the queue · priority {run.priority}. {place.reason if place.can_be_served else ''}"
+    )
     queue.page_link(links.QUEUE, label="Queue", icon=":material/low_priority:")
 
 
