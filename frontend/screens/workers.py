@@ -5,9 +5,9 @@ import streamlit as st
 from frontend.components import backend
 from frontend.components.worker_card import worker_card
 
-_ELSEWHERE = """export SIMCLR_LAB_API_URL=http://THIS_MACHINE:8000
-export SIMCLR_LAB_REDIS_URL=redis://:PASSWORD@THIS_MACHINE:6379/0
-python -m worker.start --slots-per-gpu 1"""
+_ELSEWHERE = """SIMCLR_LAB_API_URL=http://THIS_MACHINE:8000 \\
+SIMCLR_LAB_REDIS_URL=redis://:PASSWORD@THIS_MACHINE:6379/0 \\
+  .venv/bin/python -m worker.start --slots-per-gpu 1"""
 
 
 def show() -> None:
