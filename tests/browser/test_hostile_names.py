@@ -66,7 +66,7 @@ def test_on_the_page_of_a_run_and_of_a_study(lab: Lab, page: Page, hostile: dict
     check_nothing_became_markup(page)
 
 
-@pytest.mark.parametrize("path", ["", "runs", "studies", "datasets", "new_run", "new_study", "workers"])
+@pytest.mark.parametrize("path", ["", "runs", "studies", "datasets", "new_run", "new_study", "workers", "queue"])
 def test_on_every_other_page(lab: Lab, page: Page, hostile: dict[str, str], path: str):
     page.goto(f"{lab.page}/{path}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
