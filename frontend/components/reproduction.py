@@ -24,11 +24,10 @@ def reproduction(run: RunRead) -> None:
     if run.environment is None:
         st.caption("Commit, packages and hardware are known once the run has begun.")
         return
-    if run.environment.packages:
+    packages = {name: version for name, version in run.environment.packages.items() if name != "python"}
+    if packages:
         st.caption("Packages")
-        st.code(
-            "\n".join(visible(f"{name}=={version}") for name, version in sorted(run.environment.packages.items())), None
-        )
+        st.code("\n".join(visible(f"{name}=={version}") for name, version in sorted(packages.items())), None)
 
 
 _COLUMNS = {"what": st.column_config.TextColumn("What", width=180), "value": "Value"}
@@ -51,16 +50,20 @@ def commands(run: RunRead) -> str:
 
 
 def facts(run: RunRead) -> list[tuple[str, str]]:
-    """Seed, images, commit and hardware, by name."""
+    """Seed, images, commit, Python and hardware, by name."""
     found = [("seed", str(run.config.training.seed)), ("dataset", run.config.dataset.name)]
     if run.pack_sha256:
         found.append(("images, sha256", run.pack_sha256))
     if run.environment is not None:
         if commit := run.environment.git_commit:
             found.append(("git commit", commit))
-        found += [(name.replace("_", " "), _value(name, value)) for name, value in run.environment.hardware.items()]
+        if python := run.environment.packages.get("python"):
+            found.append(("python", python))
+        found += [_said(name, value) for name, value in run.environment.hardware.items()]
     return [(cell(name), cell(value)) for name, value in found]
 
 
-def _value(name: str, value: float | str) -> str:
-    return words.size(value) if name.endswith("_bytes") and not isinstance(value, str) else str(value)
+def _said(name: str, value: float | str) -> tuple[str, str]:
+    if name.endswith("_bytes") and not isinstance(value, str):
+        return name.removesuffix("_bytes").replace("_", " "), words.size(value)
+    return name.replace("_", " "), str(value)

@@ -144,7 +144,9 @@ def test_the_history_holds_how_long_a_run_was_in_each_state():
 
 
 ENVIRONMENT = RunEnvironment(
-    git_commit="9cd2565+", packages={"torch": "2.15.0"}, hardware={"processor": "EPYC", "memory_bytes": 2 * GIB}
+    git_commit="9cd2565+",
+    packages={"torch": "2.15.0", "python": "3.11.7"},
+    hardware={"processor": "EPYC", "memory_bytes": 2 * GIB},
 )
 
 
@@ -167,7 +169,8 @@ def test_what_a_run_was_made_of_is_listed():
         "dataset": "shapes",
         "images, sha256": "ab" * 32,
         "git commit": "9cd2565+",
+        "python": "3.11.7",
         "processor": "EPYC",
-        "memory bytes": "2.1 GB",
+        "memory": "2.1 GB",
     }
     assert pd.DataFrame(facts(a_run())).shape == (2, 2)
