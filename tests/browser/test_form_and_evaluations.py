@@ -117,7 +117,7 @@ def test_a_section_is_switched_on_its_lists_are_checked_and_it_is_launched(lab: 
     page.get_by_role("link", name="New run").click()
     expect(page.get_by_text("Few labels (semi-supervised)", exact=True).last).to_be_visible()
     page.get_by_role("button", name="Launch").click()
-    expect(page.get_by_text("It waits for a worker.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Place \d+ in the queue"))).to_be_visible()
     semi = lab.client.runs(limit=1).items[0].config.evaluation.semi_supervised
     assert semi is not None
     assert (semi.label_shares, semi.epochs) == ((0.05,), (7,))
@@ -150,7 +150,7 @@ def test_more_evaluation_is_asked_for_on_the_runs_page(lab: Lab, page: Page, eva
     expect(dialog.get_by_text("Must be at least 1.").first).to_be_visible()
     enter(epochs, "4")
     dialog.get_by_role("button", name="Evaluate", exact=True).click()
-    expect(page.get_by_text("It waits for a worker.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Place \d+ in the queue"))).to_be_visible()
     run = lab.client.run(run_id)
     assert run.state == "queued"
     assert run.config.evaluation.linear_sgd is not None
