@@ -6,10 +6,11 @@ from fastapi import APIRouter, Path, status
 
 from backend.api.dependencies import LabDep
 from backend.api.errors import problems
+from backend.api.json_bodies import StrictJsonRoute
 from backend.contracts.workers import WorkerRead
 from backend.services import workers
 
-router = APIRouter(prefix="/workers", tags=["workers"])
+router = APIRouter(prefix="/workers", tags=["workers"], route_class=StrictJsonRoute)
 
 WorkerId = Annotated[str, Path(description="The worker's id.", examples=["gpu-box-4711"])]
 

@@ -1,9 +1,11 @@
 """The hub: who waits is woken, by this backend, by another through a real Valkey, or by a clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -32,6 +34,12 @@ async def running(socket: Path, *, connected: bool = True) -> AsyncIterator[Hub]
         yield hub
 
 
+def play(scene: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: Playwright leaves its event loop running in the one that other tests share."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, scene).result()
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110
@@ -47,7 +55,7 @@ def test_an_announcement_wakes_who_watches_that_run_or_all(valkey: Path) -> None
                 assert await every.news(20)
                 assert not await b.news(0.05)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_what_was_announced_between_two_waits_is_not_missed(valkey: Path) -> None:
@@ -59,7 +67,7 @@ def test_what_was_announced_between_two_waits_is_not_missed(valkey: Path) -> Non
                 assert await watch.news(20)
                 assert not await watch.news(0.05)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_another_backend_is_woken_once(valkey: Path) -> None:
@@ -71,7 +79,7 @@ def test_another_backend_is_woken_once(valkey: Path) -> None:
                 assert not await watch.news(0.1)
                 assert not await bystander.news(0.05)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_very_many_runs_become_a_message_that_wakes_all(valkey: Path) -> None:
@@ -81,7 +89,7 @@ def test_very_many_runs_become_a_message_that_wakes_all(valkey: Path) -> None:
                 one.announce({f"run {number}" for number in range(2000)})
                 assert await watch.news(20)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_broker_that_comes_back_is_used_again_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_a_broker_that_comes_back_is_used_again_and_nothing_is_lost(tmp_path: Pa
                         one.announce({"a"})
                         assert await watch.news(20)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_without_a_broker_who_waits_looks_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +124,7 @@ def test_without_a_broker_who_waits_looks_by_the_clock(tmp_path: Path, monkeypat
                 assert await watch.news(20)
                 assert await watch.news(20)
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_what_no_backend_has_sent_does_no_harm(valkey: Path, broker: redis.Redis) -> None:
@@ -129,7 +137,7 @@ def test_what_no_backend_has_sent_does_no_harm(valkey: Path, broker: redis.Redis
                 assert await watch.news(20)
             assert other.is_connected
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_who_waits_is_woken_when_the_backend_ends(valkey: Path) -> None:
@@ -140,7 +148,7 @@ def test_who_waits_is_woken_when_the_backend_ends(valkey: Path) -> None:
                 assert await watch.news(20)
                 assert hub.closing
 
-    asyncio.run(scene())
+    play(scene())
 
 
 def test_a_hub_that_is_not_running_takes_announcements(valkey: Path) -> None:

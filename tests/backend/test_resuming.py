@@ -101,7 +101,7 @@ def test_a_smaller_micro_batch_is_the_only_change_and_keeps_the_results(client: 
     assert run.summary == SUMMARY
 
 
-@pytest.mark.parametrize("size", [7, 0, 1, 100_000])
+@pytest.mark.parametrize("size", [7, 1])
 def test_a_micro_batch_that_cannot_work_is_named(client: Client, size: int) -> None:
     run_id = ended(client)
     assert refusal(client, run_id, RunChanges(micro_batch_size=size)) == (422, ["micro_batch_size"])
@@ -115,6 +115,8 @@ def test_a_micro_batch_that_cannot_work_is_named(client: Client, size: int) -> N
         ({"epochs": 0}, "epochs"),
         ({"epochs": 100_001}, "epochs"),
         ({"micro_batch_size": "half"}, "micro_batch_size"),
+        ({"micro_batch_size": 0}, "micro_batch_size"),
+        ({"micro_batch_size": 100_000}, "micro_batch_size"),
         ({"seed": 1}, "seed"),
     ],
 )

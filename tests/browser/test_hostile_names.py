@@ -71,7 +71,7 @@ def test_on_every_other_page(lab: Lab, page: Page, hostile: dict[str, str], path
     page.goto(f"{lab.page}/{path}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     if path in {"", "studies"}:
-        expect(page.get_by_text(re.compile("<img src=x")).first).to_be_visible()
+        expect(page.get_by_role("link", name=re.compile("<img src=x")).first).to_be_visible()
     if path == "datasets":
         page.get_by_text("Details").click()
         expect(page.get_by_text(re.compile("<img src=x")).first).to_be_visible()

@@ -38,12 +38,12 @@ from tests.system.conftest import (
 from tests.system.faults import FAULTS, Faults, NoVictimError
 from tests.system.outcome import Numbers, numbers, problems
 
-RUNS = 16
+RUNS = 8
 EPOCHS = 60
 TRAINING_SEEDS = 3
 """Runs are of so many configs, so that one whose numbers went to another run is seen."""
 MORE_WORKERS = 2
-MORE_FAULTS = 6
+MORE_FAULTS = 2
 PAUSE_SECONDS = (0.3, 2.5)
 RETRY_SECONDS = 0.2
 NO_VICTIM_SECONDS = 60.0

@@ -4,6 +4,7 @@ import contextlib
 import random
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 
 import psutil
@@ -35,6 +36,7 @@ class Faults:
 
     def __init__(self, lab: RunningLab, server: PostgresServer | None, choice: random.Random, later: Later) -> None:
         self._lab, self._server, self._random, self._later = lab, server, choice, later
+        self._stalled_until = 0.0
         self._lease_seconds = float(lab.environment["SIMCLR_LAB_LEASE_SECONDS"])
 
     def _one_of(self, word: str) -> psutil.Process:
@@ -110,6 +112,9 @@ class Faults:
 
     def stall_database(self) -> str:
         """It does not answer for ten seconds: PostgreSQL's processes are stopped, SQLite is locked."""
+        if time.monotonic() < self._stalled_until:
+            raise NoVictimError  # to wait for the lock here would keep whoever holds it from letting go
+        self._stalled_until = time.monotonic() + STALL_SECONDS + 1.0
         if self._server is None:
             connection = sqlite3.connect(
                 self._lab.home / "simclr-lab.db", timeout=30, isolation_level=None, check_same_thread=False

@@ -13,7 +13,7 @@ from tests.system.chaos import survive, undisturbed
 from tests.system.faults import FAULTS
 from tests.system.outcome import Numbers
 
-RUNS = 10
+RUNS = 6
 
 pytestmark = pytest.mark.timeout(900)
 

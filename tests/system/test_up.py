@@ -97,7 +97,9 @@ def test_ctrl_c_leaves_no_process_and_what_ran_or_waited_goes_on_at_the_next_sta
     wait_until(lambda: lab.client.run(running).state != "queued", "the run goes on")
     ended = lab.wait_for_end(running)
     assert (ended.state, ended.attempts) == ("succeeded", 2)
-    assert "worker shuts down; goes on later" in [move.reason for move in lab.client.transitions(running)]
+    assert "its worker shuts down; goes on elsewhere or later" in [
+        move.reason for move in lab.client.transitions(running)
+    ]
     reported = [step for step, _ in lab.metrics(running)["learning_rate"]]
     assert reported == sorted(set(reported))
     assert reported[-1] == 4 * EPOCHS

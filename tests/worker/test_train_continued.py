@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from tests.worker.conftest import tiny_config
 from tests.worker.test_train import TIMED, metrics, summary
@@ -117,4 +118,4 @@ def test_each_attempt_says_what_it_runs_on(train, events):
         found = [event for event in events(attempt) if event.kind == "environment"]
         assert len(found) == 1
         assert found[0].packages.keys() >= {"python", "torch", "torchvision", "numpy"}
-        assert found[0].hardware["threads"] == 1
+        assert found[0].hardware["threads"] == torch.get_num_threads()

@@ -73,9 +73,9 @@ def test_a_micro_batch_of_another_share_is_replaced_by_the_largest_that_divides(
     assert largest_divisor(7, 6) is None
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
-@pytest.mark.parametrize("trained", [False, True])
-@pytest.mark.parametrize("room", [8, 1])
+@pytest.mark.parametrize(
+    ("optimizer", "trained", "room"), [("sgd", True, 8), ("lars", False, 1), ("adamw", True, 1), ("adamw", False, 8)]
+)
 def test_a_rehearsal_leaves_the_learner_as_it_was_bit_for_bit(limit, optimizer, trained, room):
     learner, pixels = new_learner(optimizer), some_pixels()
     steps = pretrain(learner, pixels, RECIPE)
