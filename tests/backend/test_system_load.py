@@ -15,7 +15,7 @@ from backend.settings import Settings
 from tests.claiming import claim
 from tests.examples import NOW
 
-MOST = 100
+MOST = 40
 
 
 @pytest.fixture
