@@ -41,6 +41,7 @@ class CannotStartError(Exception):
 def main() -> int:
     """Start, and run until Ctrl-C or SIGTERM. Returns the exit code."""
     started = time.monotonic()
+    os.umask(0o077)  # what the lab writes is for its owner, also in a data directory that was there before
     try:
         check_python()
         settings = read_settings(UpSettings)

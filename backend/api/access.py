@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.api.errors import ProblemResponse
 from backend.api.rates import Rate
 from backend.contracts.tokens import Role
+from backend.services.actor import ACTOR
 from backend.services.errors import UnavailableError
 from backend.services.lab import Lab
 from backend.services.tokens import Holder, UseNotes, holder_of
@@ -56,6 +57,8 @@ class AccessMiddleware:
             return
         secret = _secret(scope)
         admitted = await self._examine(scope, secret)
+        if isinstance(admitted, Holder):
+            ACTOR.set(admitted.name)  # of this request: each has a context of its own
         if isinstance(admitted, ProblemResponse):
             await admitted(scope, receive, send)
         elif admitted is None or admitted.token_id is None:

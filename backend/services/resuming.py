@@ -29,7 +29,7 @@ def resume(lab: Lab, run_id: str, changes: RunChanges) -> RunRead:
         changed = _changed(config, changes)
         if changed.training.epochs > config.training.epochs:
             _forget_results(run, config.training.epochs, changed.training.epochs)
-        moved = runs.queue_again(session, run, changed, reason=_reason(changes))
+        moved = runs.queue_again(session, run, changed, reason=_reason(run, changes))
     lab.unsent.set()
     return runs.read_model(moved)
 
@@ -72,7 +72,7 @@ def _forget_results(run: Run, before: int, after: int) -> None:
         run.total_steps = run.total_steps // before * after
 
 
-def _reason(changes: RunChanges) -> str:
+def _reason(run: Run, changes: RunChanges) -> str:
     values: dict[str, Any] = changes.model_dump(exclude_none=True)
     words = [f"{name} {value}" for name, value in values.items()]
-    return f"resumed with {', '.join(words)}" if words else "resumed"
+    return f"resumed at step {run.step or 0} with {', '.join(words)}" if words else "resumed"

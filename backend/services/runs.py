@@ -15,10 +15,9 @@ from backend.db import changes
 from backend.db.models import Run, Transition
 from backend.db.types import utc_now
 from backend.services import datasets, folders, states
+from backend.services.actor import ACTOR
 from backend.services.errors import ConflictError, NotFoundError
 from backend.services.lab import Lab, new_id
-
-USER = "user"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def add_run(session: Session, request: RunCreate, *, packs: Packs, **of_study: A
     )
     session.add(run)
     session.flush()
-    states.record(session, run, None, actor=USER, reason="launched")
+    states.record(session, run, None, actor=ACTOR.get(), reason="launched")
     return run
 
 
@@ -141,9 +140,9 @@ def ask_to_stop(session: Session, run: Run) -> Run:
     """The same for a run that the caller has locked; one that is stopping or has ended stays as it is."""
     match run.state:
         case "queued":
-            moved = states.move(session, run.id, "queued", "stopped", actor=USER, reason="stopped while queued")
+            moved = states.move(session, run.id, "queued", "stopped", actor=ACTOR.get(), reason="stopped while queued")
         case "running":
-            moved = states.move(session, run.id, "running", "stopping", actor=USER, reason="stop asked for")
+            moved = states.move(session, run.id, "running", "stopping", actor=ACTOR.get(), reason="stop asked for")
         case _:
             moved = None
     return moved or run
@@ -166,7 +165,7 @@ def queue_again(session: Session, run: Run, config: ExperimentConfig, *, reason:
         run.id,
         run.state,
         "queued",
-        actor=USER,
+        actor=ACTOR.get(),
         reason=reason,
         config=config.model_dump(mode="json"),
         transfer_packs=packs.transfer,

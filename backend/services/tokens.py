@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.contracts.tokens import Role, TokenCreate, TokenCreated, TokenRead
 from backend.db.models import Token
 from backend.db.types import utc_now
+from backend.services.actor import USER
 from backend.services.errors import NotFoundError, UnavailableError
 from backend.services.lab import Lab, new_id
 from backend.settings import new_secret
@@ -35,6 +36,7 @@ class Holder:
 
     token_id: str | None
     role: Role
+    name: str = USER
 
     def may(self, needed: Role) -> bool:
         """Whether this role holds the other one."""
@@ -81,7 +83,7 @@ def holder_of(lab: Lab, secret: str) -> Holder | None:
         raise UnavailableError("The database does not answer.") from error
     if token is None or not hmac.compare_digest(token.sha256, digest):
         return None
-    return Holder(token.id, token.role)
+    return Holder(token.id, token.role, token.name)
 
 
 class UseNotes:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import streamlit as st
@@ -30,6 +31,11 @@ def client() -> Client:
     except OSError as error:
         raise BackendUnreachableError(f"no token in {connection.home}") from error
     return _connect(connection.url, token)
+
+
+def home() -> Path:
+    """The data directory, as the settings name it."""
+    return Connection().home
 
 
 def guarded(draw: Callable[[], None]) -> bool:

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.contracts.runs import RunRead
-from frontend.components import words
+from frontend.components import backend, words
 from frontend.components.text import cell, visible
 
 
@@ -12,6 +12,11 @@ def reproduction(run: RunRead) -> None:
     """The command, the config as a file, and what the last attempt ran on."""
     st.markdown("**Again, without the server.** Save the config beside the code, then:")
     st.code(commands(run), language="bash")
+    if any(move.reason.startswith("resumed at step") for move in backend.client().transitions(run.id)):
+        st.caption(
+            "This run went on with a changed config (see History), so up to that step its learning rate was another than "
+            "in a run that has this config from the start."
+        )
     st.download_button(
         "config.json",
         data=run.config.model_dump_json(indent=2),
@@ -42,7 +47,7 @@ def commands(run: RunRead) -> str:
         lines.append(f"git checkout {visible(commit.removesuffix('+'))}{note}")
     gpus = run.config.resources.gpus
     start = f".venv/bin/torchrun --nproc-per-node {gpus} -m" if gpus > 1 else ".venv/bin/python -m"
-    data = f" --data .simclr-lab/packs/{run.pack_sha256}" if run.pack_sha256 else ""
+    data = f" --data {backend.home() / 'packs' / run.pack_sha256}" if run.pack_sha256 else ""
     others = run.config.evaluation.transfer.datasets if run.config.evaluation.transfer else ()
     transfer = "".join(f" --transfer {name}={name}.zip" for name in others)
     lines.append(f"{start} worker.train config.json again{data}{transfer}")

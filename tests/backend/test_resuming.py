@@ -65,7 +65,7 @@ def test_with_more_epochs_it_trains_on_and_results_that_are_no_longer_true_are_g
     assert run.summary == {"untrained_linear_top1": 0.3, "untrained_knn_top1": 0.2}
     assert (run.step, run.total_steps, run.epoch) == (570, 855, 30)
     assert run.config == ExperimentConfig.model_validate({"training": {"epochs": 45}})
-    assert client.transitions(run_id)[-1].reason == "resumed with epochs 45"
+    assert client.transitions(run_id)[-1].reason == "resumed at step 570 with epochs 45"
     assert claim(client, run_id).config.training.epochs == 45
 
 

@@ -165,3 +165,12 @@ def test_a_stream_ends_soon_after_its_token_is_revoked(
 
 def skip_to(lines: Iterator[str], wanted: str) -> None:
     assert any(line == wanted for line in lines)
+
+
+@on_one_database
+def test_the_history_of_a_run_names_who_did_it(client: Client, address: str) -> None:
+    made = client.create_token(TokenCreate(name="alice", role="launch"))
+    run_id = client.launch_run(RunCreate()).id
+    with Client(address, made.token) as alice:
+        alice.stop_run(run_id)
+    assert [move.actor for move in client.transitions(run_id)] == ["user", "alice"]

@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -165,3 +166,19 @@ def test_while_the_backend_is_away_a_sentence_says_so_and_the_page_comes_back_by
         lab.start_backend()
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     expect(page.get_by_text("The backend does not answer.")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 101), ("evil.example", 403)])
+def test_under_another_name_the_page_opens_no_session(lab: Lab, host: str, status: int):
+    """DNS rebinding: a stranger's name that points to this machine, with the origin that belongs to it."""
+    port = httpx.URL(lab.page).port
+    headers = {
+        "Host": f"{host}:{port}",
+        "Origin": f"http://{host}:{port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with httpx.stream("GET", f"{lab.page}/_stcore/stream", headers=headers, trust_env=False) as answer:
+        assert answer.status_code == status
